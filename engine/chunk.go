@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// A chunk is the unit in which events are stored and acknowledged: many events of one commit,
+// compressed together. On disk it is
+//
+//	version (1 byte) | CRC-32C of the rest (4) | committed, Unix ms (8) | events (4) | S2 block
+//
+// and the block holds records, each opened by a uvarint: 0 defines the next table (tag, host and
+// priority), n is an event of the n-th table defined (time as zigzag Unix ms, body).
+const (
+	chunkVersion    = 1
+	chunkHeader     = 1 + 4 + 8 + 4
+	chunkTarget     = 1 << 20 // uncompressed bytes after which a chunk is closed
+	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
+	unknownTime     = math.MinInt64
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// chunkWriter packs events into chunks.
+type chunkWriter struct {
+	raw    []byte
+	tables map[*Table]uint64
+	events uint32
+}
+
+func (w *chunkWriter) add(table *Table, at time.Time, body []byte) {
+	n, ok := w.tables[table]
+	if !ok {
+		if w.tables == nil {
+			w.tables = map[*Table]uint64{}
+			w.raw = make([]byte, 0, chunkTarget+chunkTarget/8)
+		}
+		n = uint64(len(w.tables)) + 1
+		w.tables[table] = n
+		w.raw = append(w.raw, 0)
+		w.raw = appendText(w.raw, table.Tag)
+		w.raw = appendText(w.raw, table.Host)
+		w.raw = binary.AppendUvarint(w.raw, uint64(table.Priority))
+	}
+	ms := int64(unknownTime)
+	if !at.IsZero() {
+		ms = at.UnixMilli()
+	}
+	w.raw = binary.AppendUvarint(w.raw, n)
+	w.raw = binary.AppendVarint(w.raw, ms)
+	w.raw = binary.AppendUvarint(w.raw, uint64(len(body)))
+	start := len(w.raw)
+	w.raw = append(w.raw, body...)
+	oneLine(w.raw[start:])
+	w.events++
+}
+
+// seal returns the finished chunk, without its commit time, and empties the writer.
+func (w *chunkWriter) seal() []byte {
+	out := make([]byte, chunkHeader, chunkHeader+s2.MaxEncodedLen(len(w.raw)))
+	out[0] = chunkVersion
+	binary.LittleEndian.PutUint32(out[13:], w.events)
+	block := s2.Encode(out[chunkHeader:cap(out)], w.raw)
+	out = out[:chunkHeader+len(block)]
+	w.raw, w.tables, w.events = w.raw[:0], nil, 0
+	return append([]byte(nil), out...)
+}
+
+// stampChunk writes the commit time and the checksum into a sealed chunk.
+func stampChunk(chunk []byte, at time.Time) {
+	binary.LittleEndian.PutUint64(chunk[5:], uint64(at.UnixMilli()))
+	binary.LittleEndian.PutUint32(chunk[1:], crc32.Checksum(chunk[5:], castagnoli))
+}
+
+var errDamaged = errors.New("damaged chunk")
+
+// decodeChunk returns the events of a chunk and when it was committed.
+func decodeChunk(chunk []byte) ([]Event, time.Time, error) {
+	if len(chunk) < chunkHeader {
+		return nil, time.Time{}, fmt.Errorf("%w: %d bytes is too short", errDamaged, len(chunk))
+	}
+	if chunk[0] != chunkVersion {
+		return nil, time.Time{}, fmt.Errorf("chunk format %d, this program reads format %d", chunk[0], chunkVersion)
+	}
+	if crc32.Checksum(chunk[5:], castagnoli) != binary.LittleEndian.Uint32(chunk[1:]) {
+		return nil, time.Time{}, fmt.Errorf("%w: checksum differs", errDamaged)
+	}
+	committed := time.UnixMilli(int64(binary.LittleEndian.Uint64(chunk[5:]))).UTC()
+	if n, err := s2.DecodedLen(chunk[chunkHeader:]); err != nil || n > chunkMaxDecoded {
+		return nil, committed, fmt.Errorf("%w: bad block", errDamaged)
+	}
+	raw, err := s2.Decode(nil, chunk[chunkHeader:])
+	if err != nil {
+		return nil, committed, fmt.Errorf("%w: %v", errDamaged, err)
+	}
+	events, err := decodeRecords(raw, int(binary.LittleEndian.Uint32(chunk[13:])))
+	return events, committed, err
+}
+
+func decodeRecords(raw []byte, count int) ([]Event, error) {
+	if count > len(raw) {
+		return nil, fmt.Errorf("%w: %d events in %d bytes", errDamaged, count, len(raw))
+	}
+	r := recordReader{rest: raw}
+	events := make([]Event, 0, count)
+	var tables []*Table
+	for len(r.rest) > 0 && !r.bad {
+		n := r.uvarint()
+		if n == 0 {
+			tables = append(tables, &Table{Tag: r.text(), Host: r.text(), Priority: int(r.uvarint())})
+			continue
+		}
+		if n > uint64(len(tables)) {
+			r.bad = true
+			break
+		}
+		e := Event{Table: tables[n-1]}
+		if ms := r.varint(); ms != unknownTime {
+			e.Time = time.UnixMilli(ms).UTC()
+		}
+		e.Body = r.bytes()
+		events = append(events, e)
+	}
+	if r.bad || len(events) != count {
+		return nil, fmt.Errorf("%w: records do not add up", errDamaged)
+	}
+	return events, nil
+}
+
+// recordReader reads what chunkWriter wrote; bad says that the bytes ended early.
+type recordReader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *recordReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *recordReader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	r.skip(n)
+	return v
+}
+
+func (r *recordReader) skip(n int) {
+	if n <= 0 {
+		r.rest, r.bad = nil, true
+		return
+	}
+	r.rest = r.rest[n:]
+}
+
+func (r *recordReader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.rest, r.bad = nil, true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *recordReader) text() string { return string(r.bytes()) }
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// oneLine replaces control characters in place, so that no event can end a frame or forge one.
+func oneLine(body []byte) {
+	i := 0
+	for ; i+8 <= len(body); i += 8 {
+		// A byte below 0x20 borrows into its own top bit when 0x20 is taken from it.
+		w := binary.LittleEndian.Uint64(body[i:])
+		if (w-0x2020202020202020)&^w&0x8080808080808080 != 0 {
+			replaceControls(body[i : i+8])
+		}
+	}
+	replaceControls(body[i:])
+}
+
+func replaceControls(b []byte) {
+	for i, c := range b {
+		if c < 0x20 && c != '\t' {
+			b[i] = ' '
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// groupLimit bounds how many commits share one transaction and so one sync of the disk.
+const groupLimit = 64
+
+var errStoreClosed = errors.New("the store is closed")
+
+// commit makes c durable and returns when it is. It waits while the outbox is full: the API keeps the
+// data meanwhile.
+func (s *Store) commit(ctx context.Context, c *commitRequest) error {
+	if err := s.room(ctx, c.size); err != nil {
+		return err
+	}
+	select {
+	case s.queue <- c:
+	case <-s.closed:
+		return storeError("commit", errStoreClosed, "")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	// From here on the commit happens or not whatever the context says, so wait for the answer.
+	if err := <-c.done; err != nil {
+		return storeError("commit", err, "nothing of it was kept; check the disk's free space and health")
+	}
+	s.remember(c)
+	return nil
+}
+
+// room waits until the outbox has place for size more bytes. An empty outbox takes a commit of any size.
+func (s *Store) room(ctx context.Context, size int64) error {
+	for size > 0 {
+		s.mu.Lock()
+		free, changed := s.bytes == 0 || s.bytes+size <= s.limit, s.changed
+		s.mu.Unlock()
+		if free {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return &Error{Code: CodeSink, Op: "commit", Err: errors.New("the outbox is full: outputs take events more slowly than they are pulled, or not at all"),
+				Hint: "see the outputs' state in /status; raise starling.limits.outbox_bytes if the disk has room"}
+		case <-s.closed:
+			return storeError("commit", errStoreClosed, "")
+		}
+	}
+	return nil
+}
+
+// committer is the only writer of head, chunks, cursors and seen keys.
+func (s *Store) committer() {
+	for {
+		select {
+		case c := <-s.queue:
+			s.commitGroup(s.gather(c))
+		case <-s.closed:
+			s.refuse()
+			return
+		}
+	}
+}
+
+// gather takes what waits in the queue along, so that it shares one sync.
+func (s *Store) gather(c *commitRequest) []*commitRequest {
+	group := []*commitRequest{c}
+	for len(group) < groupLimit {
+		select {
+		case c := <-s.queue:
+			group = append(group, c)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (s *Store) refuse() {
+	for {
+		select {
+		case c := <-s.queue:
+			c.done <- errStoreClosed
+		default:
+			return
+		}
+	}
+}
+
+func (s *Store) commitGroup(group []*commitRequest) {
+	now := time.Now()
+	s.mu.Lock()
+	plan := commitPlan{head: s.head, block: s.block}
+	s.mu.Unlock()
+	start := plan.head
+	for _, c := range group {
+		for _, chunk := range c.chunks {
+			stampChunk(chunk, now)
+		}
+		plan.add(c)
+	}
+	err := s.apply(&plan, group)
+	if err == nil {
+		s.mu.Lock()
+		if len(s.sizes) == 0 {
+			s.first = start
+		}
+		for _, w := range plan.data[:plan.head-start] {
+			s.sizes = append(s.sizes, chunkInfo{int64(len(w.value)), now})
+			s.bytes += int64(len(w.value))
+		}
+		s.head, s.block = plan.head, plan.block
+		s.wake()
+		s.mu.Unlock()
+	}
+	for _, c := range group {
+		c.done <- err
+	}
+}
+
+// A commitPlan gathers what a group of commits writes: chunks and blocks past the head, in data, and
+// what makes them count.
+type commitPlan struct {
+	head, block uint64
+	data        []keyValue // chunks first, in order
+	blocks      []keyValue
+	point       []keyValue // cursors and pointers to blocks
+}
+
+type keyValue struct{ key, value []byte }
+
+func (p *commitPlan) add(c *commitRequest) {
+	for _, chunk := range c.chunks {
+		p.data = append(p.data, keyValue{chunkKey(p.head), chunk})
+		p.head++
+	}
+	for hour, keys := range c.seen {
+		block := make([]byte, 0, len(keys)*len(Key{}))
+		for key := range keys {
+			block = append(block, key[:]...)
+		}
+		for part := range slices.Chunk(block, txnBytes/len(Key{})*len(Key{})) {
+			p.blocks = append(p.blocks, keyValue{blockKey(p.block), part})
+			p.point = append(p.point, keyValue{seenKey(c.collector, hour, p.block), nil})
+			p.block++
+		}
+	}
+	for name, value := range c.cursors {
+		p.point = append(p.point, keyValue{[]byte(prefCursor + c.collector + "\x00" + name), value})
+	}
+}
+
+// apply writes the data past the head where it is too much for one transaction, and then moves the
+// head, the cursors and the pointers together.
+func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
+	data := slices.Concat(p.data, p.blocks)
+	size := 0
+	for _, w := range data {
+		size += len(w.key) + len(w.value)
+	}
+	if size > txnBytes {
+		if err := s.write(func(w *badger.WriteBatch) error {
+			for _, kv := range data {
+				if err := w.Set(kv.key, kv.value); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		data = nil
+	}
+	return s.db.Update(func(txn *badger.Txn) error {
+		for _, c := range group {
+			if err := forget(txn, c); err != nil {
+				return err
+			}
+		}
+		for _, kv := range slices.Concat(data, p.point) {
+			if kv.value == nil && kv.key[0] == prefCursor[0] {
+				if err := txn.Delete(kv.key); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := txn.Set(kv.key, kv.value); err != nil {
+				return err
+			}
+		}
+		head := binary.BigEndian.AppendUint64(nil, p.head)
+		return txn.Set([]byte(keyHead), binary.BigEndian.AppendUint64(head, p.block))
+	})
+}
+
+// forget deletes the blocks of hours that c asks to forget, or all state of its collector.
+func forget(txn *badger.Txn, c *commitRequest) error {
+	if c.forget == 0 && !c.wipe {
+		return nil
+	}
+	prefix := prefSeen + c.collector + "\x00"
+	var old [][]byte
+	err := scan(txn, prefix, false, func(key string, item *badger.Item) error {
+		if len(key) != 16 {
+			return nil
+		}
+		hour := int64(binary.BigEndian.Uint64([]byte(key)))
+		if c.wipe || hour < c.forget {
+			old = append(old, item.KeyCopy(nil), blockKey(binary.BigEndian.Uint64([]byte(key[8:]))))
+		}
+		return nil
+	})
+	if err == nil && c.wipe {
+		err = scan(txn, prefCursor+c.collector+"\x00", false, func(_ string, item *badger.Item) error {
+			old = append(old, item.KeyCopy(nil))
+			return nil
+		})
+	}
+	for _, key := range old {
+		err = cmp.Or(err, txn.Delete(key))
+	}
+	return err
+}
+
+// cachedHours bounds how many hours of remembered keys a collector keeps in memory; others are read again.
+const cachedHours = 72
+
+// seen returns the committed keys of an hour. The map is shared with later calls for the same
+// collector, which has only one pull at a time.
+func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	if keys, ok := s.hours[collector][hour]; ok {
+		return keys, nil
+	}
+	keys := map[Key]bool{}
+	err := s.db.View(func(txn *badger.Txn) error {
+		prefix := string(binary.BigEndian.AppendUint64([]byte(prefSeen+collector+"\x00"), uint64(hour)))
+		return scan(txn, prefix, false, func(key string, _ *badger.Item) error {
+			block, err := get(txn, prefBlock+key)
+			for part := range slices.Chunk(block, len(Key{})) {
+				keys[Key(part)] = true
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, storeError("read remembered keys", err, "")
+	}
+	hours := s.hours[collector]
+	if hours == nil || len(hours) >= cachedHours {
+		hours = map[int64]map[Key]bool{}
+		s.hours[collector] = hours
+	}
+	hours[hour] = keys
+	return keys, nil
+}
+
+// remember brings the keys in memory up to what c committed.
+func (s *Store) remember(c *commitRequest) {
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	if c.wipe {
+		delete(s.hours, c.collector)
+	}
+	hours := s.hours[c.collector]
+	for hour := range hours {
+		if hour < c.forget {
+			delete(hours, hour)
+		}
+	}
+	for hour, keys := range c.seen {
+		if known := hours[hour]; known != nil {
+			maps.Copy(known, keys)
+		}
+	}
+}
+
+// seenHours lists the hours of which a collector has remembered keys.
+func (s *Store) seenHours(collector string) ([]int64, error) {
+	var hours []int64
+	err := s.db.View(func(txn *badger.Txn) error {
+		return scan(txn, prefSeen+collector+"\x00", false, func(key string, _ *badger.Item) error {
+			if len(key) != 16 {
+				return nil
+			}
+			if h := int64(binary.BigEndian.Uint64([]byte(key))); !slices.Contains(hours, h) {
+				hours = append(hours, h)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, storeError("read remembered keys", err, "")
+	}
+	return hours, nil
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is a configuration file, read, expanded and checked. Its form is that of Devo's on-premise
+// collectors (globals, outputs, inputs) with a section of our own, starling. Nothing in it changes.
+type Config struct {
+	// File is the file it came from; Base is where relative names start: the directory of the file,
+	// or the one above if that is called "config". Both are absolute, as are all paths below.
+	File, Base string
+
+	Name, ID string // globals.name, globals.id
+	Debug    bool   // globals.debug
+
+	// StateDir is where state is kept; empty means in memory only. Devo's collectors forget their
+	// state if globals.persistence is missing; ours keep it in Base/state then.
+	StateDir string
+	// ScriptsDir holds scripts that stand in front of the built-in ones; empty means none. Without
+	// starling.scripts it is Base/scripts, if there is such a directory.
+	ScriptsDir string
+	// Listen is the address of the status server; empty means none.
+	Listen string
+	// LogLevel is debug, info, warn or error. Without starling.log.level, globals.debug decides.
+	LogLevel string
+	// LogFormat is text or json.
+	LogFormat string
+	Limits    Limits // complete
+
+	Outputs    []Output          // in the order of the file
+	Collectors []CollectorConfig // those that run, by key
+	Disabled   []string          // keys of those that do not
+
+	Files    []string // what was read: File and every ${file:…}
+	Secrets  []string // what a Redactor should know
+	Warnings []string // what is accepted but should be known, each with its place
+}
+
+// An Output is one entry under outputs.
+type Output struct {
+	Name, Type string
+	Config     *Section
+}
+
+// Fingerprint changes when anything about the output does, secrets included. Keep it out of logs.
+func (o Output) Fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q\n", o.Name, o.Type)
+	o.Config.mapping.write(h)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// A CollectorConfig is one configured use of a script: a service of an input.
+type CollectorConfig struct {
+	Input, ID, Service string
+	// Script is the name of the script's file, below ScriptsDir or among the built-in ones.
+	Script   string
+	Period   time.Duration // from the start of one pull to the start of the next
+	Settings *Settings
+}
+
+// Key is the name of the collector and of its state, "input/id/service".
+func (c CollectorConfig) Key() string { return c.Input + "/" + c.ID + "/" + c.Service }
+
+// Fingerprint changes when anything does that the collector's script was initialised with, secrets
+// included. Keep it out of logs.
+func (c CollectorConfig) Fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %d\n", c.Input, c.ID, c.Service, c.Script, c.Period)
+	for _, l := range c.Settings.levels() {
+		l.mapping.write(h)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// LoadConfig reads a configuration file, YAML or JSON by its name. The error is an *Error with
+// CodeConfig that lists everything that is wrong, one "file:line:col: key: …" to a line.
+func LoadConfig(path string) (*Config, error) {
+	return loadConfig(path, os.LookupEnv)
+}
+
+func loadConfig(path string, env func(string) (string, bool)) (*Config, error) {
+	data, err := readAtMost(path, maxConfigBytes)
+	if err != nil {
+		return nil, &Error{Code: CodeConfig, Err: err}
+	}
+	return readConfig(path, data, env)
+}
+
+func readAtMost(path string, max int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > max {
+		return nil, fmt.Errorf("%s: longer than %d bytes, which no configuration is", path, max)
+	}
+	return data, nil
+}
+
+// readConfig makes a Config of data. path is named in errors as the caller wrote it.
+func readConfig(path string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	file, err := filepath.Abs(path)
+	if err != nil {
+		return nil, &Error{Code: CodeConfig, Err: err}
+	}
+	base := filepath.Dir(file)
+	if filepath.Base(base) == "config" {
+		base = filepath.Dir(base)
+	}
+	ps := &problems{file: path}
+	root, err := parse(path, data, ps)
+	if err != nil {
+		return nil, &Error{Code: CodeConfig, Err: err}
+	}
+	r := configReader{
+		Config:   &Config{File: file, Base: base},
+		expander: &expander{base: base, env: env, problems: ps},
+		problems: ps,
+	}
+	if root != nil {
+		r.read(root)
+	}
+	if err := ps.err(); err != nil {
+		return nil, err
+	}
+	return r.Config, nil
+}
+
+func parse(path string, data []byte, ps *problems) (*node, error) {
+	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".yaml", ".yml":
+		return parseYAML(data, ps), nil
+	case ".json":
+		return parseJSON(data, ps), nil
+	}
+	return nil, errors.New(path + ":1:1: the name of a configuration file ends in .yaml, .yml or .json")
+}
+
+// A configReader fills a Config from the tree of a file.
+type configReader struct {
+	*Config
+	expander *expander
+	problems *problems
+}
+
+func (r *configReader) read(root *node) {
+	if root.kind != mappingNode {
+		r.problems.add(root.line, root.col, "", "got %s, want a mapping with globals, outputs and inputs", root.shown())
+		return
+	}
+	for _, e := range root.entries {
+		if e.key != "inputs" { // those are expanded one by one, if enabled
+			r.expander.expand(e.value, join("", e.key), e.key)
+		}
+	}
+	top := newSection(r.problems, r.Base, "", root.line, root.col, root)
+	r.globals(top)
+	r.starling(top)
+	r.outputs(top)
+	r.inputs(top)
+	top.unknown(r.problems)
+	r.Files = append([]string{r.File}, r.expander.files...)
+	r.Secrets = r.expander.secrets
+}
+
+func (r *configReader) warn(line, col int, path, format string, args ...any) {
+	r.Warnings = append(r.Warnings, place(r.problems.file, line, col)+path+": "+fmt.Sprintf(format, args...))
+}
+
+// section returns the section below key of the top level, which must not be empty.
+func (r *configReader) section(top *Section, key, add string) (*Section, bool) {
+	s := top.sub(key)
+	if e, ok := top.mapping.find(key); ok && e.value.kind != mappingNode {
+		return s, false // sub has said so
+	}
+	if s.mapping == nil || len(s.mapping.entries) == 0 {
+		top.Errorf(key, "is missing or empty; add %s", add)
+		return s, false
+	}
+	return s, true
+}
+
+func (r *configReader) outputs(top *Section) {
+	s, ok := r.section(top, "outputs", "at least one output, such as console_1: {type: console}")
+	if !ok {
+		return
+	}
+	for _, e := range s.mapping.entries {
+		output := s.sub(e.key)
+		r.name(output, e)
+		if output.mapping == nil && !e.value.isNull() {
+			continue // sub has said that it is no mapping
+		}
+		kind := output.Required("type")
+		config := output.sub("config")
+		config.problems = &problems{file: r.problems.file}
+		output.unknown(r.problems)
+		r.Outputs = append(r.Outputs, Output{e.key, kind, config})
+	}
+}
+
+// name checks the name of an output, input or service: it becomes part of keys, paths and metrics.
+func (r *configReader) name(s *Section, e entry) {
+	if !plainName.MatchString(e.key) {
+		r.problems.add(e.line, e.col, s.path, "a name has letters, digits, - and _ only, at most 100")
+	}
+}
+
+// inputs reads what runs. Of an input that is not enabled, only the names of its services are read:
+// it may still have placeholders and variables that nothing sets.
+func (r *configReader) inputs(top *Section) {
+	s, ok := r.section(top, "inputs", "at least one input, with id, enabled and services")
+	if !ok {
+		return
+	}
+	for _, e := range s.mapping.entries {
+		input := s.sub(e.key)
+		r.name(input, e)
+		if input.mapping == nil && !e.value.isNull() {
+			continue // sub has said that it is no mapping
+		}
+		if enabled, ok := input.find("enabled"); ok {
+			r.expander.expand(enabled.value, join(input.path, "enabled"), "enabled")
+		} else {
+			input.Errorf("enabled", "is missing; write enabled: true to run it")
+		}
+		if input.Bool("enabled", false) {
+			r.expander.expand(e.value, input.path, e.key)
+			r.input(e.key, input)
+			continue
+		}
+		services, _ := input.mapping.find("services")
+		id, _ := input.mapping.find("id")
+		if services.value != nil && id.value != nil {
+			for _, service := range services.value.entries {
+				r.Disabled = append(r.Disabled, CollectorConfig{Input: e.key, ID: id.value.text, Service: service.key}.Key())
+			}
+		}
+	}
+	slices.SortFunc(r.Collectors, func(a, b CollectorConfig) int { return strings.Compare(a.Key(), b.Key()) })
+	slices.Sort(r.Disabled)
+	if len(r.Collectors) == 0 {
+		r.warn(s.line, s.col, "inputs", "nothing is enabled, so nothing will be collected")
+	}
+}

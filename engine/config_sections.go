@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"io/fs"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	plainName   = regexp.MustCompile(`^[0-9A-Za-z_-]{1,100}$`)
+	identifier  = regexp.MustCompile(`^[^/\s\pC]{1,100}$`)
+	replaceable = strings.NewReplacer(".", "_", "#", "_", " ", "_")
+)
+
+// defaultState is where state is kept, below the base directory, if the file does not say.
+const defaultState = "state"
+
+func (r *configReader) globals(top *Section) {
+	s, ok := r.section(top, "globals", "globals with name and id")
+	if !ok {
+		return
+	}
+	r.ID = r.id(s)
+	r.Debug = s.Bool("debug", false)
+	if name := s.Required("name"); name != "" {
+		r.Name = replaceable.Replace(name)
+		if r.Name != name {
+			line, col := s.placeOf("name")
+			r.warn(line, col, "globals.name", "%q is used as %q", name, r.Name)
+		}
+		if !plainName.MatchString(r.Name) {
+			e, _ := s.find("name")
+			s.wrong(e, "letters, digits, - and _ only, at most 100")
+		}
+	}
+	r.persistence(s)
+	r.ignoredGlobals(s)
+	s.unknown(r.problems)
+}
+
+// ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
+func (r *configReader) ignoredGlobals(s *Section) {
+	s.Int("queue_max_size_in_mb", 1024, 1, 5120)
+	messages := s.Int("queue_max_size_in_messages", 10000, 1, 100000)
+	if batch := s.Int("queue_wrap_max_size_in_messages", 100, 1, 500); messages <= batch {
+		s.Errorf("queue_max_size_in_messages", "got %d, want more than queue_wrap_max_size_in_messages, which is %d", messages, batch)
+	}
+	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
+	s.Bool("queue_generate_metrics", false)
+	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
+	s.Float("devo_sender_threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
+	s.Int("devo_sender_compression_level", 6, 1, 9)
+	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
+	s.Bool("generate_collector_details", false)
+	s.Bool("multiprocessing", true)
+
+	var ignored []string
+	for _, e := range s.mapping.entries {
+		switch e.key {
+		case "id", "name", "debug", "persistence":
+		default:
+			if s.asked[e.key] {
+				ignored = append(ignored, e.key)
+			}
+		}
+	}
+	if ignored != nil {
+		r.warn(s.line, s.col, "globals", "%s: accepted, without effect here", strings.Join(ignored, ", "))
+	}
+}
+
+func (r *configReader) persistence(globals *Section) {
+	s := globals.sub("persistence")
+	kind := s.Text("type", "filesystem")
+	config := s.sub("config")
+	switch kind {
+	case "filesystem":
+		r.StateDir = config.Path("directory_name", defaultState)
+	case "memory":
+		config.Ignore("directory_name")
+	case "redis":
+		s.Errorf("type", "redis is not supported; use filesystem, with directory_name on a disk that outlives the machine")
+		return
+	default:
+		e, _ := s.find("type")
+		s.wrong(e, "filesystem or memory")
+		return
+	}
+	config.unknown(r.problems)
+	s.unknown(r.problems)
+}
+
+func (r *configReader) starling(top *Section) {
+	s := top.sub("starling")
+	r.ScriptsDir = r.scripts(s)
+	r.Listen = s.Text("listen", "127.0.0.1:9464")
+	if r.Listen == "off" {
+		r.Listen = ""
+	}
+	if r.Listen != "" && !isAddress(r.Listen) {
+		e, _ := s.find("listen")
+		s.wrong(e, "host:port, such as 127.0.0.1:9464, or off")
+	}
+	level := "info"
+	if r.Debug {
+		level = "debug"
+	}
+	log := s.sub("log")
+	r.LogLevel = log.Choice("level", level, "debug", "info", "warn", "error")
+	r.LogFormat = log.Choice("format", "text", "text", "json")
+	log.unknown(r.problems)
+	r.limits(s.sub("limits"))
+	s.unknown(r.problems)
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil && n <= math.MaxUint16
+}
+
+func (r *configReader) scripts(s *Section) string {
+	dir := s.Path("scripts", "scripts")
+	info, err := os.Stat(dir)
+	if err == nil && info.IsDir() {
+		return dir
+	}
+	switch e, ok := s.find("scripts"); {
+	case ok && e.value.secret:
+		s.wrong(e, "the name of a directory that exists")
+	case ok && dir != "":
+		s.Errorf("scripts", "there is no directory %s", dir)
+	}
+	return ""
+}
+
+// limits reads Limits. Upper bounds are what could still be meant; lower ones are what a pull needs.
+func (r *configReader) limits(s *Section) {
+	const day = 24 * time.Hour
+	l := Limits{}.WithDefaults()
+	r.Limits = Limits{
+		PullTimeout:      s.Seconds("pull_timeout", l.PullTimeout, time.Second, 7*day),
+		Steps:            uint64(s.Int("steps", int64(l.Steps), 1000, math.MaxInt64)),
+		LoadSteps:        uint64(s.Int("load_steps", int64(l.LoadSteps), 1000, math.MaxInt64)),
+		ResponseBytes:    s.Bytes("response_bytes", l.ResponseBytes, 1<<10, 1<<40),
+		EventBytes:       int(s.Bytes("event_bytes", int64(l.EventBytes), 1<<10, 1<<30)),
+		StagedBytes:      s.Bytes("staged_bytes", l.StagedBytes, 1<<10, 1<<40),
+		HTTPTimeout:      s.Seconds("http_timeout", l.HTTPTimeout, time.Millisecond, day),
+		OutboxBytes:      s.Bytes("outbox_bytes", l.OutboxBytes, 1<<10, 1<<50),
+		LogLinesPerPull:  int(s.Int("log_lines_per_pull", int64(l.LogLinesPerPull), 1, 1e9)),
+		TestTimeout:      s.Seconds("test_timeout", l.TestTimeout, time.Millisecond, day),
+		ShutdownDelivery: s.Seconds("shutdown_delivery", l.ShutdownDelivery, time.Millisecond, day),
+	}
+	s.unknown(r.problems)
+}
+
+// id returns the text of s's id. People write numbers there, and 007 is not 7.
+func (r *configReader) id(s *Section) string {
+	e, ok := s.find("id")
+	if !ok {
+		s.Errorf("id", "is missing")
+		return ""
+	}
+	if _, isBool := e.value.value.(bool); isBool || e.value.kind != scalarNode || !identifier.MatchString(e.value.text) {
+		s.wrong(e, "a number or a text without spaces and slashes, at most 100 long")
+	}
+	return e.value.text
+}
+
+// Bounds of a collector's period: Devo's default, and a year.
+const (
+	defaultPeriod = 60
+	maxPeriod     = 365 * 24 * 60 * 60
+)
+
+const periodKey = "request_period_in_seconds"
+
+func (r *configReader) input(name string, input *Section) {
+	id := r.id(input)
+	input.Text(environmentKey, "")
+	period := input.Int(periodKey, defaultPeriod, 1, maxPeriod)
+	credentials := input.sub("credentials")
+	services := input.sub("services")
+	if services.mapping == nil || len(services.mapping.entries) == 0 {
+		if !input.Has("services") || services.mapping != nil {
+			input.Errorf("services", "is missing or empty; name what to collect, such as office365_exchange_message_service: {}")
+		}
+		return
+	}
+	shared := []level{
+		{input.path, input.mapping.without("id", "enabled", "credentials", "services", periodKey)},
+		{credentials.path, credentials.mapping},
+	}
+	family := &family{declared: map[string]map[string]bool{}}
+	for _, e := range services.mapping.entries {
+		service := services.sub(e.key)
+		r.name(service, e)
+		c := CollectorConfig{Input: name, ID: id, Service: e.key}
+		if !service.Bool("enabled", true) {
+			r.Disabled = append(r.Disabled, c.Key())
+			continue
+		}
+		service.Text(environmentKey, "")
+		c.Period = time.Duration(service.Int(periodKey, period, 1, maxPeriod)) * time.Second
+		c.Script = r.script(service, e.key)
+		c.Settings = &Settings{file: r.problems.file, path: service.path, line: e.line, col: e.col,
+			service: service.mapping.without("enabled", "script", periodKey), shared: shared, family: family}
+		family.services++
+		r.Collectors = append(r.Collectors, c)
+	}
+}
+
+func (r *configReader) script(s *Section, service string) string {
+	name := strings.TrimSuffix(s.Text("script", service), ".star") + ".star"
+	if e, ok := s.find("script"); ok && (!fs.ValidPath(name) || filepath.Base(name) == ".star") {
+		s.wrong(e, "the name of a script, such as "+cut(service, 60)+".star; it may lie in a folder, but not outside of the scripts")
+	}
+	return name
+}

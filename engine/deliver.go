@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// An epoch is what a sink gets between two acknowledgements. It ends when it has epochBytes of bodies,
+// when it is epochAge old, or when nothing has come for epochIdle. Its size follows success: what fails
+// is offered again, so epochs stay small while a connection is bad.
+const (
+	minEpochBytes = 64 << 10
+	firstEpoch    = 1 << 20
+	maxEpochBytes = 8 << 20
+	epochAge      = 5 * time.Second
+	epochIdle     = 300 * time.Millisecond
+
+	firstSendBackOff = 500 * time.Millisecond
+	maxSendBackOff   = time.Minute
+)
+
+// delivery offers the outbox to one sink, in order, at its own pace.
+type delivery struct {
+	env    *Env
+	output Output
+	sink   Sink
+
+	bytes  int           // bound of the next epoch
+	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
+	mu     sync.Mutex
+	status SinkStatus
+}
+
+func newDelivery(env *Env, output Output, sink Sink) *delivery {
+	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, finish: make(chan struct{}),
+		status: SinkStatus{Sink: output.Name, Type: output.Type, State: "ok"}}
+}
+
+func (d *delivery) update(f func(*SinkStatus)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(&d.status)
+}
+
+// run delivers until ctx ends, or until finish is closed and nothing is left. It never gives up: a
+// sink that is down is tried again for as long as it takes.
+func (d *delivery) run(ctx context.Context) {
+	defer d.close()
+	for failures := 0; ; {
+		more, err := d.epoch(ctx)
+		if ctx.Err() != nil || (err == nil && !more) {
+			return
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		failures++
+		wait := d.failed(ctx, err, failures)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *delivery) close() {
+	if err := d.sink.Close(); err != nil {
+		d.env.Logger.Warn("output did not close in order", string(KeySink), d.output.Name, "error", d.env.Redactor.Redact(err.Error()))
+	}
+}
+
+func (d *delivery) failed(ctx context.Context, err error, failures int) time.Duration {
+	d.bytes = max(d.bytes/2, minEpochBytes)
+	wait := min(firstSendBackOff<<min(failures-1, 16), maxSendBackOff)
+	if e, ok := errors.AsType[*Error](err); ok {
+		wait = max(wait, e.Wait)
+	}
+	wait += rand.N(wait/4 + 1)
+	text := d.env.Redactor.Redact(err.Error())
+	d.update(func(s *SinkStatus) {
+		s.State, s.LastError, s.Failures = "retrying", text, failures
+	})
+	d.env.Telemetry.SendFailures.Add(ctx, 1, attrs(KeySink.String(d.output.Name)))
+	d.env.Logger.Warn("output did not acknowledge; its events stay in the outbox and are offered again",
+		string(KeySink), d.output.Name, "failures", failures, "next_try", wait.Round(time.Millisecond).String(), "error", text)
+	return wait
+}
+
+// epoch waits for events, sends them, has them acknowledged and notes it. It reports whether there
+// may be more to come.
+func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
+	from := d.env.Store.tail(d.output.Name)
+	events, committed, ok, err := d.next(ctx, from, nil)
+	if !ok || err != nil {
+		return ok, err
+	}
+	ctx, span := d.env.Telemetry.Tracer.Start(ctx, "deliver", trace.WithNewRoot(), trace.WithAttributes(KeySink.String(d.output.Name)))
+	defer span.End()
+	oldest, end := committed, time.Now().Add(epochAge)
+	next, count, bytes := from, 0, 0
+	for ok {
+		if err = d.sink.Send(ctx, events); err != nil {
+			break
+		}
+		next++
+		count += len(events)
+		for i := range events {
+			bytes += len(events[i].Body)
+		}
+		if bytes >= d.bytes || time.Now().After(end) {
+			break
+		}
+		idle := time.NewTimer(epochIdle)
+		events, _, ok, err = d.next(ctx, next, idle.C)
+		idle.Stop()
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = d.sink.Flush(ctx)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			span.SetStatus(codes.Error, d.env.Redactor.Redact(err.Error()))
+		}
+		// What the sink holds of this epoch must not mix with the next offer of it.
+		return true, err
+	}
+	span.SetAttributes(KeyEvents.Int(count), KeyBytes.Int(bytes))
+	if err := d.env.Store.ack(d.output.Name, next); err != nil {
+		return true, err
+	}
+	d.acknowledged(ctx, count, bytes, oldest)
+	return true, nil
+}
+
+// next returns the events of chunk id. Not ok means that there is none: enough was waited for, or
+// nothing more will come.
+func (d *delivery) next(ctx context.Context, id uint64, enough <-chan time.Time) (events []Event, committed time.Time, ok bool, err error) {
+	for {
+		events, committed, changed, err := d.env.Store.chunk(id)
+		if err != nil || events != nil {
+			return events, committed, err == nil, err
+		}
+		select {
+		case <-changed:
+		case <-enough:
+			return nil, committed, false, nil
+		case <-d.finish:
+			return nil, committed, false, nil
+		case <-ctx.Done():
+			return nil, committed, false, context.Cause(ctx)
+		}
+	}
+}
+
+func (d *delivery) acknowledged(ctx context.Context, count, bytes int, committed time.Time) {
+	if bytes >= d.bytes {
+		d.bytes = min(d.bytes*2, maxEpochBytes)
+	}
+	t, by := d.env.Telemetry, attrs(KeySink.String(d.output.Name))
+	t.EventsSent.Add(ctx, int64(count), by)
+	t.BytesSent.Add(ctx, int64(bytes), by)
+	t.DeliverySecs.Record(ctx, time.Since(committed).Seconds(), by)
+	recovered := false
+	now := time.Now().UTC()
+	d.update(func(s *SinkStatus) {
+		recovered = s.State == "retrying"
+		s.State, s.LastError, s.Failures, s.LastAck = "ok", "", 0, &now
+		s.Events += int64(count)
+		s.Bytes += int64(bytes)
+	})
+	if recovered {
+		d.env.Logger.Info("output acknowledges again", string(KeySink), d.output.Name)
+	}
+}

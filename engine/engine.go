@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// Options are what an Engine needs from outside. NewSink, Predeclared and Logger must be set.
+type Options struct {
+	// Builtin are the scripts inside the program.
+	Builtin fs.FS
+	// Predeclared are the names that scripts can use.
+	Predeclared starlark.StringDict
+	// NewSink makes the sink of an output; it must not connect yet.
+	NewSink func(Output) (Sink, error)
+	// Transport sends the scripts' HTTP requests; nil means http.DefaultTransport.
+	Transport http.RoundTripper
+	Logger    *slog.Logger
+	Telemetry *Telemetry
+	Redactor  *Redactor
+	// OnConfig is called with every configuration that comes into use, the first included.
+	OnConfig func(*Config)
+}
+
+// An Engine runs the collectors and outputs of one configuration file and follows its changes.
+type Engine struct {
+	options Options
+	started time.Time
+
+	mu         sync.Mutex // guards all below; held while a reload swaps, never while anything waits
+	env        *Env
+	config     *Config
+	loaded     time.Time
+	sources    *Sources
+	collectors map[string]*collector
+	deliveries map[string]*delivery
+	reloads    reloadLog
+	seen       observed // the files as they were when New read them
+
+	reloading sync.Mutex // one reload at a time
+	force     chan struct{}
+	tasks     tasks
+}
+
+// New checks config with all its scripts and outputs and opens the state directory. Any error means
+// that nothing runs and nothing was changed. Close the engine if it is never run.
+func New(config *Config, o Options) (*Engine, error) {
+	o.Transport = cmp.Or[http.RoundTripper](o.Transport, http.DefaultTransport)
+	o.Telemetry = cmp.Or(o.Telemetry, NewTelemetry(nil, nil))
+	o.Redactor = cmp.Or(o.Redactor, &Redactor{})
+	e := &Engine{options: o, started: time.Now().UTC(), collectors: map[string]*collector{}, deliveries: map[string]*delivery{},
+		force: make(chan struct{}, 1)}
+	env := &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.Transport, Shared: &Shared{}, Redactor: o.Redactor,
+		Limits: config.Limits.WithDefaults()}
+	sources, err := e.library(config).Read()
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.plan(env, config, sources)
+	if err != nil {
+		return nil, err
+	}
+	env.Store, err = OpenStore(config.StateDir, env.Limits.OutboxBytes)
+	if err != nil {
+		p.abandon()
+		return nil, err
+	}
+	if err := errors.Join(e.swap(p), e.observe()); err != nil {
+		p.abandon()
+		env.Store.Close()
+		return nil, err
+	}
+	e.seen = e.look()
+	e.seen.sources = sources
+	return e, nil
+}
+
+// Close releases the state directory of an engine that does not run.
+func (e *Engine) Close() error { return e.env.Store.Close() }
+
+// Store is the engine's store, for status and tools.
+func (e *Engine) Store() *Store { return e.env.Store }
+
+func (e *Engine) library(config *Config) *Library {
+	return &Library{Builtin: e.options.Builtin, Dir: config.ScriptsDir, Predeclared: e.options.Predeclared}
+}
+
+// Run pulls and delivers until ctx ends. Then it stops pulling at once (what was not committed is
+// pulled again at the next start), delivers what it can within Limits.ShutdownDelivery, and closes
+// outputs and store. What could not be delivered stays in the outbox.
+func (e *Engine) Run(ctx context.Context) error {
+	sending, stopSending := context.WithCancel(context.Background())
+	defer stopSending()
+	e.mu.Lock()
+	e.tasks = tasks{pulling: ctx, sending: sending, cancel: map[any]context.CancelFunc{}, done: map[any]chan struct{}{}}
+	for _, c := range e.collectors {
+		e.tasks.startPulling(c)
+	}
+	for _, d := range e.deliveries {
+		e.tasks.startSending(d)
+	}
+	e.mu.Unlock()
+
+	e.watch(ctx)
+
+	e.reloading.Lock() // a reload that is under way ends first, and no other begins
+	defer e.reloading.Unlock()
+	log := e.options.Logger
+	log.Info("stopping: pulls end, what is in the outbox is delivered", "grace", e.env.Limits.ShutdownDelivery.String())
+	for _, c := range e.collectors {
+		e.tasks.stop(c)
+	}
+	for _, d := range e.deliveries {
+		close(d.finish)
+	}
+	timer := time.AfterFunc(e.env.Limits.ShutdownDelivery, stopSending)
+	for _, d := range e.deliveries {
+		e.tasks.wait(d)
+	}
+	timer.Stop()
+	if left := e.env.Store.Backlog(""); left.Chunks > 0 {
+		log.Warn("stopped with events in the outbox; the next start delivers them", "chunks", left.Chunks, "bytes", left.Bytes)
+	}
+	return e.env.Store.Close()
+}
+
+// tasks are the running goroutines of collectors and deliveries, each of which can be stopped alone.
+type tasks struct {
+	pulling, sending context.Context
+	cancel           map[any]context.CancelFunc
+	done             map[any]chan struct{}
+}
+
+func (t *tasks) startPulling(c *collector) { t.start(t.pulling, c, c.run) }
+func (t *tasks) startSending(d *delivery)  { t.start(t.sending, d, d.run) }
+
+func (t *tasks) start(parent context.Context, key any, run func(context.Context)) {
+	if parent == nil {
+		return // Run starts everything
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	// Whoever cancels, the cause that a pull sees is that the engine ends it.
+	stop := context.AfterFunc(parent, func() { cancel(errStopping) })
+	done := make(chan struct{})
+	t.cancel[key] = func() { stop(); cancel(errStopping) }
+	t.done[key] = done
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+}
+
+// stop ends a task and waits for it.
+func (t *tasks) stop(key any) {
+	if cancel, ok := t.cancel[key]; ok {
+		cancel()
+		t.wait(key)
+	}
+}
+
+func (t *tasks) wait(key any) {
+	if done, ok := t.done[key]; ok {
+		<-done
+		t.cancel[key]()
+		delete(t.cancel, key)
+		delete(t.done, key)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// A plan is a configuration with everything that it needs, made and checked, but not yet in use.
+type plan struct {
+	env        *Env
+	config     *Config
+	sources    *Sources
+	collectors map[string]*collector // new or kept
+	deliveries map[string]*delivery
+	fresh      []Sink // made for this plan
+}
+
+func (p *plan) abandon() {
+	for _, s := range p.fresh {
+		s.Close()
+	}
+}
+
+// plan makes what config needs. Collectors and outputs that did not change are kept as they are.
+func (e *Engine) plan(env *Env, config *Config, sources *Sources) (*plan, error) {
+	for _, s := range config.Secrets {
+		env.Redactor.Add(s)
+	}
+	p := &plan{env: env, config: config, sources: sources, collectors: map[string]*collector{}, deliveries: map[string]*delivery{}}
+	err := errors.Join(e.planCollectors(p), e.planDeliveries(p))
+	if err != nil {
+		p.abandon()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (e *Engine) planCollectors(p *plan) error {
+	var problems []error
+	for _, cc := range p.config.Collectors {
+		key := cc.Key()
+		old := e.collectors[key]
+		if old != nil && old.env == p.env && old.config.Fingerprint() == cc.Fingerprint() {
+			p.collectors[key] = old
+			continue
+		}
+		script, err := e.library(p.config).Load(p.sources, cc.Script, &Load{Settings: cc.Settings.Fresh(), Env: p.env, Collector: key})
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		p.collectors[key] = newCollector(p.env, cc, script)
+	}
+	return errors.Join(problems...)
+}
+
+func (e *Engine) planDeliveries(p *plan) error {
+	var problems []error
+	for _, o := range p.config.Outputs {
+		old := e.deliveries[o.Name]
+		if old != nil && old.output.Fingerprint() == o.Fingerprint() {
+			p.deliveries[o.Name] = old
+			continue
+		}
+		sink, err := e.options.NewSink(o)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		p.fresh = append(p.fresh, sink)
+		p.deliveries[o.Name] = newDelivery(p.env, o, sink)
+	}
+	return errors.Join(problems...)
+}
+
+// swap puts a plan into use: what is not in it stops, what is new starts, the rest is not touched.
+func (e *Engine) swap(p *plan) error {
+	for _, old := range e.collectors {
+		if p.collectors[old.key] != old {
+			e.tasks.stop(old)
+		}
+	}
+	for name, old := range e.deliveries {
+		if p.deliveries[name] != old {
+			e.tasks.stop(old)
+		}
+	}
+	err := p.env.Store.outputs(sortedKeys(p.deliveries))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, c := range p.collectors {
+		if e.collectors[key] != c {
+			e.tasks.startPulling(c)
+		}
+	}
+	for name, d := range p.deliveries {
+		if e.deliveries[name] != d {
+			e.tasks.startSending(d)
+		}
+	}
+	e.env, e.config, e.sources, e.collectors, e.deliveries, e.loaded = p.env, p.config, p.sources, p.collectors, p.deliveries, time.Now().UTC()
+	if e.options.OnConfig != nil {
+		e.options.OnConfig(p.config)
+	}
+	return err
+}

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// An expander fills environment variables and files into the values of a configuration:
+//
+//	${NAME}            the environment variable NAME, which must be set
+//	${NAME:-default}   the same, or default if NAME is unset or empty
+//	${file:path}       the content of a file without the line break at its end; a relative path
+//	                   starts at the base directory
+//	$$                 a dollar sign
+//
+// A dollar sign before anything else stays as it is. The result is a text and is not expanded
+// again. Only where ${NAME} alone is the value, without quotes, the result may also be a number,
+// true or false, if it looks like that and its key does not look like a secret's. In JSON, where
+// every text has quotes, ${NAME} alone counts as without. Errors name variables and files, and
+// never show what is in them.
+type expander struct {
+	base     string
+	env      func(name string) (string, bool)
+	problems *problems
+
+	files   []string // absolute paths of what was read
+	secrets []string // values that must not be seen
+}
+
+var (
+	variable    = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?$`)
+	placeholder = regexp.MustCompile(`^<[a-z0-9_]+>$`)
+)
+
+// expand expands every scalar at and below n. key is the key that n stands under.
+func (x *expander) expand(n *node, path, key string) {
+	for _, e := range n.entries {
+		x.expand(e.value, join(path, e.key), e.key)
+	}
+	for i, item := range n.items {
+		x.expand(item, fmt.Sprintf("%s[%d]", path, i), key)
+	}
+	if n.kind != scalarNode || n.isNull() {
+		return
+	}
+	if _, text := n.value.(string); text {
+		x.scalar(n, path)
+	}
+	if looksSecret(key) {
+		if n.loose { // a secret of digits only is no number
+			n.value, n.loose = n.text, false
+		}
+		n.secret = true
+		x.hide(n.text)
+	}
+}
+
+func (x *expander) scalar(n *node, path string) {
+	if placeholder.MatchString(n.text) {
+		x.problems.add(n.line, n.col, path, "replace the placeholder %s", cut(n.text, 60))
+		return
+	}
+	if !strings.Contains(n.text, "$") {
+		return
+	}
+	var out strings.Builder
+	var alone bool // the whole text is one variable
+	for rest := n.text; rest != ""; {
+		before, after, found := strings.Cut(rest, "$")
+		out.WriteString(before)
+		switch {
+		case !found:
+			rest = ""
+		case strings.HasPrefix(after, "$"):
+			out.WriteByte('$')
+			rest = after[1:]
+		case strings.HasPrefix(after, "{"):
+			inside, left, closed := strings.Cut(after[1:], "}")
+			if !closed {
+				x.problems.add(n.line, n.col, path, "${ without }; write $${ for the two characters themselves")
+				return
+			}
+			value, secret, err := x.reference(inside)
+			if err != nil {
+				x.problems.add(n.line, n.col, path, "%v", err)
+				return
+			}
+			alone = len(rest) == len(n.text) && before == "" && left == "" && !strings.HasPrefix(inside, "file:")
+			n.hidden, n.secret = true, n.secret || secret
+			out.WriteString(value)
+			rest = left
+		default:
+			out.WriteByte('$')
+			rest = after
+		}
+	}
+	n.text = out.String()
+	n.value = n.text
+	if alone && n.plain && n.text != "" {
+		n.loose = true
+		if v := x.problems.resolve(n, path); v != nil {
+			n.value = v
+		}
+	}
+}
+
+// reference returns what ${inside} stands for, and whether it is a secret.
+func (x *expander) reference(inside string) (value string, secret bool, err error) {
+	if path, ok := strings.CutPrefix(inside, "file:"); ok {
+		value, err := x.file(path)
+		x.hide(value)
+		return value, true, err
+	}
+	m := variable.FindStringSubmatch(inside)
+	if m == nil {
+		return "", false, errors.New("${…} is neither ${NAME}, ${NAME:-default} nor ${file:path}; write $${ for the two characters themselves")
+	}
+	name, hasDefault, def := m[1], m[2] != "", m[3]
+	value, set := x.env(name)
+	secret = looksSecret(name)
+	switch {
+	case hasDefault && value == "":
+		value = def
+	case !set:
+		return "", false, fmt.Errorf("the environment variable %s is not set; set it, or write ${%s:-default}", name, name)
+	}
+	if secret {
+		x.hide(value)
+	}
+	return value, secret, nil
+}
+
+// maxSecretFile is the size of the largest file that ${file:…} takes: keys and tokens are far smaller.
+const maxSecretFile = 64 << 10
+
+func (x *expander) file(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("${file:} names no file")
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(x.base, path)
+	}
+	if !slices.Contains(x.files, path) {
+		x.files = append(x.files, path)
+	}
+	// A pipe or device could block for ever, so look before opening.
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	text := strings.TrimRight(string(data), "\r\n")
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxSecretFile:
+		return "", fmt.Errorf("%s is longer than %d bytes", path, maxSecretFile)
+	case text == "":
+		return "", fmt.Errorf("%s is empty", path)
+	case !utf8.ValidString(text):
+		return "", fmt.Errorf("%s is not a text in UTF-8", path)
+	}
+	return text, nil
+}
+
+func (x *expander) hide(text string) {
+	if text != "" && !slices.Contains(x.secrets, text) {
+		x.secrets = append(x.secrets, text)
+	}
+}
+
+var secretSuffixes = []string{"secret", "secrets", "password", "passwords", "passwd", "passphrase", "token", "tokens",
+	"apikey", "api_key", "access_key", "account_key", "private_key", "secret_key", "shared_key", "authorization"}
+
+// looksSecret reports whether what stands under key, or in the environment variable key, is a secret
+// going by its name. A bare "key" is not: under outputs it is the name of a file.
+func looksSecret(key string) bool {
+	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	return slices.ContainsFunc(secretSuffixes, func(suffix string) bool { return strings.HasSuffix(key, suffix) })
+}

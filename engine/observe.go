@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// observe registers the metrics that are read when somebody asks: what waits, how old it is, how far
+// behind collectors are, and what fails.
+func (e *Engine) observe() error {
+	m := e.options.Telemetry.Meter
+	bytes, err1 := m.Int64ObservableGauge("starling.outbox.bytes", metric.WithUnit("By"), metric.WithDescription("Compressed events that wait for a sink."))
+	age, err2 := m.Float64ObservableGauge("starling.outbox.age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest event that waits for a sink."))
+	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
+	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := e.Status()
+		for _, c := range s.Collectors {
+			by := metric.WithAttributes(KeyCollector.String(c.Collector))
+			if c.LagSeconds != nil {
+				o.ObserveFloat64(behind, *c.LagSeconds, by)
+			}
+			o.ObserveInt64(failing, truth(c.State == "failing"), by)
+		}
+		for _, k := range s.Sinks {
+			by := metric.WithAttributes(KeySink.String(k.Sink))
+			o.ObserveInt64(bytes, k.Backlog.Bytes, by)
+			o.ObserveFloat64(age, k.Backlog.AgeSeconds, by)
+			o.ObserveInt64(failing, truth(k.State != "ok"), by)
+		}
+		return nil
+	}, bytes, age, behind, failing)
+	return err
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

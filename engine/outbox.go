@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Backlog is what waits for a sink, or for the slowest of all.
+type Backlog struct {
+	Chunks int64
+	Bytes  int64     // compressed
+	Oldest time.Time // when the oldest was committed; zero if nothing waits
+}
+
+// outputs tells the store which sinks there are. A sink that is new starts at the oldest chunk still
+// kept, so that renaming an output loses nothing; the position of one that is gone is forgotten.
+func (s *Store) outputs(names []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tails := make(map[string]uint64, len(names))
+	for _, name := range names {
+		tail, ok := s.tails[name]
+		if !ok {
+			tail = s.first
+		}
+		tails[name] = tail
+	}
+	gone := s.tails
+	err := s.db.Update(func(txn *badger.Txn) error {
+		for name := range gone {
+			if _, ok := tails[name]; !ok {
+				if err := txn.Delete([]byte(prefTail + name)); err != nil {
+					return err
+				}
+			}
+		}
+		for name, tail := range tails {
+			if err := setTail(txn, name, tail); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return storeError("note the outputs", err, "")
+	}
+	s.tails = tails
+	return s.trim()
+}
+
+func setTail(txn *badger.Txn, sink string, tail uint64) error {
+	return txn.Set([]byte(prefTail+sink), binary.BigEndian.AppendUint64(nil, tail))
+}
+
+// tail returns the first chunk that sink has not acknowledged.
+func (s *Store) tail(sink string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tails[sink]
+}
+
+// chunk returns the events of a chunk and when it was committed. A nil slice means that there is no
+// such chunk yet; changed is closed when that may be different.
+func (s *Store) chunk(id uint64) (events []Event, committed time.Time, changed <-chan struct{}, err error) {
+	s.mu.Lock()
+	head, changed := s.head, s.changed
+	s.mu.Unlock()
+	if id >= head {
+		return nil, time.Time{}, changed, nil
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(chunkKey(id))
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			events, committed, err = decodeChunk(v)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, committed, nil, storeError(fmt.Sprintf("read chunk %d of the outbox", id), err,
+			"its events cannot be delivered; restore a backup of the state directory, or pull their time range again")
+	}
+	return events, committed, changed, nil
+}
+
+// ack notes that sink has every chunk before next, and deletes the chunks that all sinks have.
+func (s *Store) ack(sink string, next uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.tails[sink]; !ok {
+		return nil // the output was taken out of the configuration meanwhile
+	}
+	err := s.db.Update(func(txn *badger.Txn) error { return setTail(txn, sink, next) })
+	if err != nil {
+		return storeError("note what output "+sink+" has", err, "its events are offered again; check the disk's free space and health")
+	}
+	s.tails[sink] = next
+	return s.trim()
+}
+
+// trim deletes the chunks that every sink has. Without any sink everything is kept. A crash before
+// the deletion leaves chunks that the next start deletes.
+func (s *Store) trim() error {
+	if len(s.tails) == 0 {
+		return nil
+	}
+	oldest := s.head
+	for _, tail := range s.tails {
+		oldest = min(oldest, tail)
+	}
+	from := s.first
+	for s.first < oldest && len(s.sizes) > 0 {
+		s.bytes -= s.sizes[0].size
+		s.sizes = s.sizes[1:]
+		s.first++
+	}
+	to := s.first
+	if len(s.sizes) == 0 {
+		s.first = s.head
+	}
+	s.wake()
+	err := s.write(func(w *badger.WriteBatch) error {
+		for id := from; id < to; id++ {
+			if err := w.Delete(chunkKey(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return storeError("delete what all outputs have", err, "check the disk's free space and health")
+	}
+	return nil
+}
+
+func (s *Store) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Backlog returns what waits for sink; with an empty name, what is kept at all.
+func (s *Store) Backlog(sink string) Backlog {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.first
+	if tail, ok := s.tails[sink]; ok {
+		from = tail
+	}
+	var b Backlog
+	for i, info := range s.sizes {
+		if s.first+uint64(i) < from {
+			continue
+		}
+		if b.Chunks == 0 {
+			b.Oldest = info.committed
+		}
+		b.Chunks++
+		b.Bytes += info.size
+	}
+	return b
+}
+
+// Sinks returns the positions of all sinks that the store knows.
+func (s *Store) Sinks() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, 0, len(s.tails))
+	for name := range s.tails {
+		names = append(names, name)
+	}
+	return names
+}
+
+// drained waits until no sink has anything left to take, or ctx ends.
+func (s *Store) drained(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		waiting, changed := len(s.sizes), s.changed
+		s.mu.Unlock()
+		if waiting == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// nextChunk returns the number that the next chunk will have.
+func (s *Store) nextChunk() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.head
+}

@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.starlark.net/starlark"
+)
+
+// Env is what every pull of a process has in common.
+type Env struct {
+	Logger    *slog.Logger
+	Telemetry *Telemetry
+	// Transport sends HTTP requests; redirects are not its business.
+	Transport http.RoundTripper
+	Shared    *Shared
+	Redactor  *Redactor
+	Limits    Limits
+	Store     *Store
+}
+
+// A Pull is one call of a script's pull function: its context, its limits, and what it has staged.
+// Builtins reach it through PullOf. Its methods are for the goroutine that runs the script, except
+// Context, Logger, Env and Now, which are for any.
+type Pull struct {
+	env       *Env
+	ctx       context.Context
+	collector string
+	script    string
+	started   time.Time
+	now       func() time.Time
+	jump      func(time.Duration) // moves the clock of a test
+	log       *slog.Logger
+	handover  *atomic.Bool
+	logged    int
+	staged    staging
+
+	// Stats counts what the pull has done so far.
+	Stats PullStats
+}
+
+// PullStats counts what a pull did, whether or not it ended well.
+type PullStats struct {
+	Requests, Retries, Pages, Rows, Events, Skipped, Commits int64
+	Bytes                                                    int64 // bodies of events
+	Steps                                                    uint64
+	Duration                                                 time.Duration
+}
+
+// errHandover ends a pull inside a commit, when a new version of its script waits to take over or
+// the engine asked it to end. Everything it did is committed, so it is no failure.
+var errHandover = errors.New("the pull ends at this commit and the next one goes on")
+
+// NewPull starts a pull that nobody supervises: for tests of builtins and for tools. Run Commit to
+// make durable what it staged.
+func NewPull(ctx context.Context, env *Env, collector string) *Pull {
+	return &Pull{env: env, ctx: ctx, collector: collector, started: time.Now().UTC(), now: time.Now,
+		log: env.Logger.With(string(KeyCollector), collector), handover: new(atomic.Bool)}
+}
+
+// NewThread returns a thread on which builtins find the pull.
+func (p *Pull) NewThread(name string) *starlark.Thread {
+	thread := &starlark.Thread{Name: name}
+	thread.SetLocal(pullLocal, p)
+	return thread
+}
+
+// NewThread returns a thread on which builtins find the load.
+func (l *Load) NewThread(name string) *starlark.Thread {
+	thread := &starlark.Thread{Name: name}
+	thread.SetLocal(loadLocal, l)
+	return thread
+}
+
+// Context ends when the pull must end: its time is up, or the engine stops.
+func (p *Pull) Context() context.Context { return p.ctx }
+
+// Env returns what all pulls share.
+func (p *Pull) Env() *Env { return p.env }
+
+// Collector returns the key of the collector, "input/id/service".
+func (p *Pull) Collector() string { return p.collector }
+
+// Started returns when the pull began, UTC. Devo's @devo_pulling_id is this, in milliseconds.
+func (p *Pull) Started() time.Time { return p.started }
+
+// Now returns the time, UTC.
+func (p *Pull) Now() time.Time { return p.now().UTC() }
+
+// Wait waits for d. It ends early, with the reason, when the pull must end. In a script's tests the
+// clock jumps instead.
+func (p *Pull) Wait(d time.Duration) error {
+	if p.jump != nil {
+		p.jump(d)
+		return p.ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.ctx.Done():
+		return context.Cause(p.ctx)
+	}
+}
+
+// CanWait reports whether a Wait for d would end before the pull's time is up.
+func (p *Pull) CanWait(d time.Duration) bool {
+	deadline, ok := p.ctx.Deadline()
+	return !ok || p.jump != nil || time.Until(deadline) > d
+}
+
+// AllowLog reports whether the script may log one more line, and counts it.
+func (p *Pull) AllowLog() bool {
+	p.logged++
+	if p.logged == p.env.Limits.LogLinesPerPull+1 {
+		p.log.Warn("the script logs too much; the rest of this pull's lines are left out", "limit", p.env.Limits.LogLinesPerPull)
+	}
+	return p.logged <= p.env.Limits.LogLinesPerPull
+}
+
+// Logger returns the log of this pull; its lines carry collector, script version and trace id.
+func (p *Pull) Logger() *slog.Logger { return p.log }
+
+// StartSpan starts a span below the current one of the pull. End it.
+func (p *Pull) StartSpan(name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return p.env.Telemetry.Tracer.Start(p.ctx, name, options...)
+}
+
+// Stage adds an event to the next commit. The body is copied; line breaks and other control
+// characters in it become spaces, so that it stays one line whoever receives it. An event that is
+// longer than Limits.EventBytes, or that does not fit Limits.StagedBytes any more, is an error.
+func (p *Pull) Stage(table *Table, at time.Time, body []byte) error {
+	if max := p.env.Limits.EventBytes; len(body) > max {
+		return &Error{Code: CodeTooLarge, Op: "event for " + table.Tag,
+			Err:  fmt.Errorf("%d bytes, the limit is %d", len(body), max),
+			Hint: "raise starling.limits.event_bytes, or leave fields out in the script"}
+	}
+	if err := p.staged.add(table, at, body, p.env.Limits.StagedBytes); err != nil {
+		return err
+	}
+	p.Stats.Events++
+	p.Stats.Bytes += int64(len(body))
+	return nil
+}
+
+// Key is what makes a record the same record: a hash of the fields that its table names.
+type Key [16]byte
+
+// Seen reports whether key was sent before, by an earlier commit or since, and remembers it with the
+// next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore.
+func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
+	hour := hourOf(at)
+	if p.staged.seen[hour][key] {
+		return true, nil
+	}
+	if !p.staged.wipe {
+		known, err := p.env.Store.seen(p.collector, hour)
+		if err != nil {
+			return false, err
+		}
+		if known[key] {
+			return true, nil
+		}
+	}
+	p.staged.remember(hour, key)
+	return false, nil
+}
+
+// ForgetBefore drops remembered keys of hours that ended before t, with the next commit.
+func (p *Pull) ForgetBefore(t time.Time) { p.staged.forget = hourOf(t) }
+
+// Cursor returns a cursor as JSON: the staged one if the pull has set it, the committed one otherwise.
+func (p *Pull) Cursor(name string) (json.RawMessage, bool, error) {
+	if v, ok := p.staged.cursors[name]; ok {
+		return v, v != nil, nil
+	}
+	if p.staged.wipe {
+		return nil, false, nil
+	}
+	return p.env.Store.Cursor(p.collector, name)
+}
+
+// SetCursor stages a cursor; nil removes it.
+func (p *Pull) SetCursor(name string, value json.RawMessage) {
+	if p.staged.cursors == nil {
+		p.staged.cursors = map[string]json.RawMessage{}
+	}
+	p.staged.cursors[name] = value
+}
+
+// Wipe forgets every cursor and remembered key of the collector, with the next commit. What is set
+// or seen afterwards counts.
+func (p *Pull) Wipe() {
+	p.staged.wipe, p.staged.cursors, p.staged.seen = true, nil, nil
+}
+
+// Commit makes everything staged durable, in one step, or nothing of it. When it returns nil, the
+// events, cursors and seen keys are on disk. It waits while the outbox is full.
+func (p *Pull) Commit() error {
+	if err := p.commit(); err != nil {
+		return err
+	}
+	if p.handover.Load() {
+		return errHandover
+	}
+	return nil
+}
+
+func (p *Pull) commit() error {
+	c := p.staged.seal()
+	c.collector = p.collector
+	if c.empty() {
+		return nil
+	}
+	ctx, span := p.StartSpan("commit", trace.WithAttributes(KeyEvents.Int64(c.events), KeyBytes.Int64(c.bytes)))
+	defer span.End()
+	began := time.Now()
+	if err := p.env.Store.commit(ctx, c); err != nil {
+		span.RecordError(err)
+		return err
+	}
+	p.staged = staging{}
+	p.Stats.Commits++
+	t, by := p.env.Telemetry, attrs(KeyCollector.String(p.collector))
+	t.Commits.Add(ctx, 1, by)
+	t.CommitSeconds.Record(ctx, time.Since(began).Seconds(), by)
+	t.EventsPulled.Add(ctx, c.events, by)
+	t.BytesPulled.Add(ctx, c.bytes, by)
+	return nil
+}
+
+const pullLocal, loadLocal = "starling.pull", "starling.load"
+
+// PullOf returns the pull that runs on thread. At load time there is none, and the error tells the
+// author of the script so.
+func PullOf(thread *starlark.Thread) (*Pull, error) {
+	if p, ok := thread.Local(pullLocal).(*Pull); ok {
+		return p, nil
+	}
+	return nil, errors.New("can only be used while a pull runs: move the call into pull(), or into a function that pull() calls")
+}
+
+// A Load is the initialisation of a script's top level for one collector.
+type Load struct {
+	// Settings are what config.* reads.
+	Settings *Settings
+	// Env is what all pulls share.
+	Env *Env
+	// Collector is the key of the collector, "input/id/service".
+	Collector string
+	// Declared are the settings that config.* was asked for so far, in the order of the script.
+	Declared []Declaration
+
+	logged int
+}
+
+// AllowLog reports whether the top level may log one more line, and counts it.
+func (l *Load) AllowLog() bool {
+	l.logged++
+	return l.logged <= l.Env.Limits.LogLinesPerPull
+}
+
+// LoadOf returns the load that runs on thread. While a pull runs there is none, and the error tells
+// the author of the script so.
+func LoadOf(thread *starlark.Thread) (*Load, error) {
+	if l, ok := thread.Local(loadLocal).(*Load); ok {
+		return l, nil
+	}
+	return nil, errors.New("can only be used at the top level of a script, so that a wrong setting is found before the first pull")
+}

@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// loadTimeout bounds the wall time of a script's top level.
+const loadTimeout = 10 * time.Second
+
+// A Script is a script initialised for one collector: frozen, safe to run at any time, never changed.
+type Script struct {
+	// Name is the file, such as "office365_exchange_message_service.star".
+	Name string
+	// Version is a short hash of the script and everything it loads.
+	Version string
+	// Doc is the script's docstring.
+	Doc string
+	// Declared are the settings that it reads.
+	Declared []Declaration
+
+	pull    *starlark.Function
+	globals starlark.StringDict
+	sources *Sources
+}
+
+// A Declaration is a setting that a script reads, for documentation.
+type Declaration struct{ Name, Type, Default, Doc string }
+
+// dialect is Starlark without what would let a script run without end, or hide what it does.
+var dialect = &syntax.FileOptions{Set: true}
+
+// Load makes a script from a snapshot: it compiles it and all that it loads and runs the top levels,
+// which read the collector's settings. Any mistake, a setting that no script declares included, is an
+// error with its place; nothing is half made.
+func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, error) {
+	ld := &loader{library: l, sources: sources, load: load, modules: map[string]*module{}}
+	file, err := sources.resolve(name)
+	if err != nil {
+		return nil, &Error{Code: CodeScript, Op: load.Collector, Err: fmt.Errorf("no script %s, neither in the scripts folder nor built in", name),
+			Hint: "put the file into the scripts folder, or name another one with script: in the service"}
+	}
+	m := ld.module(file)
+	if m.err != nil {
+		return nil, m.err
+	}
+	pull, ok := m.globals["pull"].(*starlark.Function)
+	if !ok || pull.NumParams() != 0 {
+		return nil, &ScriptError{Pos: sources.files[file].display + ":1:1", Msg: errNoPull.Error(),
+			Text: sources.files[file].display + ":1:1: " + errNoPull.Error(), Err: errNoPull}
+	}
+	if err := load.Settings.Unknown(); err != nil {
+		return nil, &Error{Code: CodeConfig, Err: err}
+	}
+	s := &Script{Name: name, Version: sources.version(ld.files), Doc: m.doc, Declared: load.Declared,
+		pull: pull, globals: m.globals, sources: sources}
+	return s, nil
+}
+
+// loader loads the modules of one script for one collector.
+type loader struct {
+	library *Library
+	sources *Sources
+	load    *Load
+	modules map[string]*module // nil while a module is being loaded
+	chain   []string
+	files   []string
+}
+
+type module struct {
+	globals starlark.StringDict
+	doc     string
+	err     error
+}
+
+// module returns a module, loading it if it is new. A failure is kept, so that everyone who loads the
+// file gets it.
+func (ld *loader) module(file string) *module {
+	if m, ok := ld.modules[file]; ok {
+		if m == nil {
+			cycle := strings.Join(append(ld.chain, file), " -> ")
+			return &module{err: fmt.Errorf("load cycle: %s", cycle)}
+		}
+		return m
+	}
+	ld.modules[file] = nil
+	ld.chain = append(ld.chain, file)
+	ld.files = append(ld.files, file)
+	m := ld.exec(file)
+	ld.chain = ld.chain[:len(ld.chain)-1]
+	ld.modules[file] = m
+	return m
+}
+
+func (ld *loader) exec(file string) *module {
+	src := ld.sources.files[file]
+	f, prog, err := starlark.SourceProgramOptions(dialect, src.display, src.text, ld.library.Predeclared.Has)
+	if err != nil {
+		return &module{err: newScriptError(err, ld.sources.byDisplay)}
+	}
+	thread := ld.load.NewThread(file)
+	thread.Print = func(t *starlark.Thread, msg string) { printed(t, ld.load.Env, msg) }
+	thread.Load = func(_ *starlark.Thread, name string) (starlark.StringDict, error) {
+		file, err := ld.sources.resolve(name)
+		if err != nil {
+			return nil, err
+		}
+		m := ld.module(file)
+		return m.globals, m.err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), loadTimeout,
+		fmt.Errorf("the top level ran longer than %v: move work into pull()", loadTimeout))
+	defer cancel()
+	globals, err := guard(ctx, thread, ld.load.Env.Limits.LoadSteps, func() (starlark.StringDict, error) {
+		return prog.Init(thread, ld.library.Predeclared)
+	})
+	globals.Freeze()
+	if err != nil {
+		// An error inside a loaded file is told there; the load statement above it says nothing new.
+		if inner, ok := errors.AsType[*ScriptError](err); ok {
+			return &module{err: inner}
+		}
+		return &module{err: newScriptError(err, ld.sources.byDisplay)}
+	}
+	return &module{globals: globals, doc: docstring(f)}
+}
+
+func docstring(f *syntax.File) string {
+	if len(f.Stmts) == 0 {
+		return ""
+	}
+	if e, ok := f.Stmts[0].(*syntax.ExprStmt); ok {
+		if lit, ok := e.X.(*syntax.Literal); ok && lit.Token == syntax.STRING {
+			return strings.TrimSpace(lit.Value.(string))
+		}
+	}
+	return ""
+}
+
+// guard runs f on thread within its limits. A panic of the interpreter or of a builtin becomes an
+// error: a script must not be able to take the process down.
+func guard[T any](ctx context.Context, thread *starlark.Thread, steps uint64, f func() (T, error)) (result T, err error) {
+	thread.SetMaxExecutionSteps(thread.ExecutionSteps() + steps)
+	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
+	defer stop()
+	defer func() {
+		if r := recover(); r != nil {
+			at := ""
+			if thread.CallStackDepth() > 0 {
+				at = thread.CallStack().At(0).Pos.String() + ": "
+			}
+			err = fmt.Errorf("%spanic in the interpreter: %v", at, r)
+		}
+	}()
+	result, err = f()
+	return result, iteratorError(thread, err)
+}
+
+func printed(thread *starlark.Thread, env *Env, msg string) {
+	log := env.Logger
+	if p, err := PullOf(thread); err == nil {
+		if !p.AllowLog() {
+			return
+		}
+		log = p.log
+	} else if l, err := LoadOf(thread); err == nil && !l.AllowLog() {
+		return
+	}
+	log.Info(env.Redactor.Redact(msg), "at", thread.CallFrame(1).Pos.String())
+}
+
+// run executes the script's pull function in p and commits what is left. The error is nil also when
+// the pull handed over to another version at a commit; handover says so.
+func (s *Script) run(p *Pull) (handover bool, err error) {
+	thread := p.NewThread(s.Name)
+	thread.Print = func(t *starlark.Thread, msg string) { printed(t, p.env, msg) }
+	_, err = guard(p.ctx, thread, p.env.Limits.Steps, func() (starlark.Value, error) {
+		return starlark.Call(thread, s.pull, nil, nil)
+	})
+	p.Stats.Steps = thread.ExecutionSteps()
+	switch {
+	case errors.Is(err, errHandover):
+		return true, nil
+	case err != nil && p.ctx.Err() != nil && errors.Is(context.Cause(p.ctx), errStopping):
+		return false, &Error{Code: CodeCanceled, Err: errStopping}
+	case err != nil:
+		return false, newScriptError(err, s.sources.byDisplay)
+	}
+	return false, p.commit()
+}
+
+// errStopping is the cause of the contexts of pulls that the engine ends.
+var errStopping = errors.New("the engine stops")

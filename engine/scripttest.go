@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// testFile names the file with the tests of a script.
+func testFile(script string) string { return strings.TrimSuffix(script, ".star") + "_test.star" }
+
+// TestResult is the outcome of one test_* function.
+type TestResult struct {
+	Name     string
+	Duration time.Duration
+	Err      error // nil if it passed; a *ScriptError names the line
+}
+
+// TestResults are the outcomes of one file of tests, in the order of their names.
+type TestResults struct {
+	File    string
+	Results []TestResult
+	LoadErr error // the file itself does not load
+}
+
+// Err joins all failures, or is nil.
+func (r TestResults) Err() error {
+	if r.LoadErr != nil {
+		return r.LoadErr
+	}
+	var failed []error
+	for _, t := range r.Results {
+		if t.Err != nil {
+			failed = append(failed, &Error{Code: CodeScript, Op: t.Name, Err: errors.New(describe(t.Err))})
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Test runs every test_* function of a file of tests, each with a store, a clock and canned answers of
+// its own: nothing is asked of the network and nothing is kept. X_test.star tests X.star, which is
+// configured with the dict "settings" of the test file.
+func (l *Library) Test(ctx context.Context, sources *Sources, file string, limits Limits) TestResults {
+	r := TestResults{File: file}
+	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{}, Limits: limits}
+	ld := &loader{library: l, sources: sources, load: &Load{Settings: NewSettings(nil), Env: env, Collector: file}, modules: map[string]*module{}}
+	name, err := sources.resolve(file)
+	if err != nil {
+		r.LoadErr = err
+		return r
+	}
+	m := ld.module(name)
+	if m.err != nil {
+		r.LoadErr = m.err
+		return r
+	}
+	found := 0
+	for _, name := range m.globals.Keys() {
+		f, ok := m.globals[name].(*starlark.Function)
+		if !ok || !strings.HasPrefix(name, "test_") {
+			continue
+		}
+		found++
+		if l.TestOnly != nil && !l.TestOnly(name) {
+			continue
+		}
+		began := time.Now()
+		err := l.testOne(ctx, sources, file, m.globals, f, limits)
+		r.Results = append(r.Results, TestResult{Name: name, Duration: time.Since(began), Err: err})
+	}
+	if found == 0 {
+		r.LoadErr = fmt.Errorf("%s: no test_* function in it: define one that takes t", sources.files[file].display)
+	}
+	return r
+}
+
+func (l *Library) testOne(ctx context.Context, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) error {
+	store, err := OpenStore("", limits.OutboxBytes)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.TestTimeout, fmt.Errorf("the test ran longer than %v", limits.TestTimeout))
+	defer cancel()
+	t := &scriptTest{ctx: ctx, library: l, sources: sources, file: file, script: strings.TrimSuffix(file, "_test.star") + ".star",
+		now: time.Now().UTC(), canned: &canned{}}
+	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Shared: &Shared{},
+		Redactor: &Redactor{}, Limits: limits, Store: store}
+	if settings, ok := globals["settings"].(*starlark.Dict); ok {
+		if t.settings, err = goDict(settings); err != nil {
+			return fmt.Errorf("settings: %w", err)
+		}
+	}
+	// Builtins that need a pull, such as time.now, find the one of the test.
+	thread := t.newPull().NewThread(f.Name())
+	thread.Print = func(*starlark.Thread, string) {}
+	_, err = guard(ctx, thread, limits.Steps, func() (starlark.Value, error) {
+		return starlark.Call(thread, f, starlark.Tuple{t}, nil)
+	})
+	if err != nil {
+		return newScriptError(err, sources.byDisplay)
+	}
+	return t.canned.unused()
+}
+
+// scriptTest is the value t that a test function gets.
+type scriptTest struct {
+	ctx      context.Context
+	library  *Library
+	sources  *Sources
+	file     string
+	script   string
+	env      *Env
+	settings map[string]any
+	loaded   *Script
+	now      time.Time
+	canned   *canned
+}
+
+func (t *scriptTest) newPull() *Pull {
+	p := NewPull(t.ctx, t.env, "test/1/"+strings.TrimSuffix(t.script, ".star"))
+	p.started, p.now = t.now, func() time.Time { return t.now }
+	p.jump = func(d time.Duration) { t.now = t.now.Add(d) }
+	return p
+}
+
+// load initialises the script under test, once, with the settings of the moment.
+func (t *scriptTest) load() (*Script, error) {
+	if t.loaded != nil {
+		return t.loaded, nil
+	}
+	s, err := t.library.Load(t.sources, t.script, &Load{Settings: NewSettings(t.settings), Env: t.env, Collector: "test/1/" + t.script})
+	t.loaded = s
+	return s, err
+}
+
+// run pulls once and returns what a test wants to know of it.
+func (t *scriptTest) run() (*starlark.Dict, error) {
+	script, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	p := t.newPull()
+	before := t.env.Store.nextChunk()
+	requests := len(t.canned.requests)
+	_, runErr := script.run(p)
+	events, err := t.events(before)
+	if err != nil {
+		return nil, err
+	}
+	result := starlark.NewDict(8)
+	set := func(name string, v starlark.Value) { err = cmp.Or(err, result.SetKey(starlark.String(name), v)) }
+	set("events", events)
+	set("requests", starlark.NewList(t.canned.requests[requests:]))
+	set("skipped", starlark.MakeInt64(p.Stats.Skipped))
+	set("commits", starlark.MakeInt64(p.Stats.Commits))
+	set("error", starlark.None)
+	set("code", starlark.None)
+	if runErr != nil {
+		set("error", starlark.String(runErr.Error()))
+		set("code", starlark.String(CodeOf(runErr, CodeScript)))
+	}
+	cursors, cerr := t.cursors()
+	set("cursors", cursors)
+	return result, cmp.Or(err, cerr)
+}
+
+// events returns what was committed since chunk from.
+func (t *scriptTest) events(from uint64) (*starlark.List, error) {
+	list := starlark.NewList(nil)
+	for id := from; ; id++ {
+		events, _, _, err := t.env.Store.chunk(id)
+		if err != nil || events == nil {
+			return list, err
+		}
+		for _, e := range events {
+			v, err := eventValue(e)
+			if err != nil {
+				return nil, err
+			}
+			if err := list.Append(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (t *scriptTest) cursors() (*starlark.Dict, error) {
+	all, err := t.env.Store.Cursors()
+	d := starlark.NewDict(4)
+	for _, cursors := range all {
+		for _, name := range sortedKeys(cursors) {
+			v, derr := decodeJSON(string(cursors[name]))
+			err = cmp.Or(err, derr, d.SetKey(starlark.String(name), v))
+		}
+	}
+	return d, err
+}

@@ -1,0 +1,36 @@
+package engine
+
+import "context"
+
+// A Sink is where events go: one entry under outputs in the configuration file.
+//
+// The engine offers events in order, from one goroutine, and forgets them only when Flush has said
+// that the other side has them. What was sent since the last successful Flush is one epoch. After
+// any error the engine drops the epoch, waits, and offers all of it again, same bytes, same order:
+// so a sink may lose everything between two successful calls of Flush without an event being lost,
+// and must not acknowledge by any other way.
+//
+// Send and Flush end early, with an error, when their context ends.
+type Sink interface {
+	// Send hands events to the transport. Returning nil promises nothing about their delivery.
+	// The events and their bodies are valid until the next Flush returns, or either method fails.
+	Send(ctx context.Context, events []Event) error
+
+	// Flush ends the epoch and returns nil only on evidence that the other side has every event
+	// sent since the last successful Flush: its answer where the protocol has one, an orderly end
+	// of the stream where it has none. A nil from a mere write is a defect.
+	Flush(ctx context.Context) error
+
+	// Close releases connections and files. Events not flushed are offered again by the engine's
+	// next start, so Close need not deliver them.
+	Close() error
+}
+
+// A Reloader is a Sink that reads files which people replace while it runs, such as certificates.
+type Reloader interface {
+	// Files lists the files, as absolute paths.
+	Files() []string
+	// Reload reads them again. On an error the sink goes on with what it had; the error says which
+	// file is wrong, why, and what to do.
+	Reload() error
+}

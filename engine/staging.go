@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// staging is what a pull has done since its last commit. Its zero value is empty.
+type staging struct {
+	writer  chunkWriter
+	chunks  [][]byte
+	size    int64 // bytes of chunks
+	events  int64
+	bytes   int64 // bodies
+	cursors map[string]json.RawMessage
+	seen    map[int64]map[Key]bool
+	forget  int64 // hours before this one are forgotten; 0 means none
+	wipe    bool  // everything committed before is to be forgotten
+}
+
+func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
+	if s.size+int64(len(s.writer.raw)) > limit {
+		return &Error{Code: CodeTooLarge, Op: "stage an event",
+			Err:  fmt.Errorf("%d events wait for a commit and take more than %d bytes", s.events, limit),
+			Hint: "call checkpoint.commit more often, use smaller windows, or raise starling.limits.staged_bytes"}
+	}
+	s.writer.add(table, at, body)
+	s.events++
+	s.bytes += int64(len(body))
+	if len(s.writer.raw) >= chunkTarget {
+		s.close()
+	}
+	return nil
+}
+
+func (s *staging) close() {
+	if s.writer.events == 0 {
+		return
+	}
+	chunk := s.writer.seal()
+	s.chunks = append(s.chunks, chunk)
+	s.size += int64(len(chunk))
+}
+
+func (s *staging) remember(hour int64, key Key) {
+	keys := s.seen[hour]
+	if keys == nil {
+		if s.seen == nil {
+			s.seen = map[int64]map[Key]bool{}
+		}
+		keys = map[Key]bool{}
+		s.seen[hour] = keys
+	}
+	keys[key] = true
+}
+
+// commitRequest is a sealed staging on its way into the store.
+type commitRequest struct {
+	collector string
+	staging
+	done chan error
+}
+
+// seal closes the chunk that is being filled and returns everything as one commit. The staging stays
+// as it is, so a commit that fails can be tried again.
+func (s *staging) seal() *commitRequest {
+	s.close()
+	return &commitRequest{staging: *s, done: make(chan error, 1)}
+}
+
+func (c *commitRequest) empty() bool {
+	return len(c.chunks) == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe
+}
+
+// hourOf returns the hours since 1970 that the bucket of remembered keys is named by. Times before
+// 1970 share the first bucket.
+func hourOf(t time.Time) int64 { return max(t.Unix()/3600, 1) }

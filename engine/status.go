@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Status is what the engine is doing, for people and for probes.
+type Status struct {
+	Name       string            `json:"name"`
+	Started    time.Time         `json:"started"`
+	Config     FileStatus        `json:"config"`
+	Collectors []CollectorStatus `json:"collectors"`
+	Sinks      []SinkStatus      `json:"sinks"`
+	Outbox     BacklogStatus     `json:"outbox"`
+	Reloads    []ReloadStatus    `json:"reloads"` // the latest of each subject
+}
+
+// FileStatus says which configuration is in use.
+type FileStatus struct {
+	File   string    `json:"file"`
+	Loaded time.Time `json:"loaded"`
+}
+
+// CollectorStatus is the state of one collector.
+type CollectorStatus struct {
+	Collector   string                     `json:"collector"`
+	Script      string                     `json:"script"`
+	Version     string                     `json:"version"`
+	State       string                     `json:"state"` // starting, pulling, waiting, failing, stopped
+	Pulls       int64                      `json:"pulls"`
+	Events      int64                      `json:"events"`
+	LastPull    *time.Time                 `json:"last_pull,omitempty"`
+	LastSuccess *time.Time                 `json:"last_success,omitempty"`
+	NextPull    *time.Time                 `json:"next_pull,omitempty"`
+	Failures    int                        `json:"failures"` // in a row
+	LastError   string                     `json:"last_error,omitempty"`
+	Last        PullStats                  `json:"last"`
+	Cursors     map[string]json.RawMessage `json:"cursors,omitempty"`
+	LagSeconds  *float64                   `json:"lag_seconds,omitempty"` // from the end of the last committed window to now
+}
+
+// SinkStatus is the state of one output.
+type SinkStatus struct {
+	Sink      string        `json:"sink"`
+	Type      string        `json:"type"`
+	State     string        `json:"state"`  // ok, retrying
+	Events    int64         `json:"events"` // acknowledged since the start
+	Bytes     int64         `json:"bytes"`
+	LastAck   *time.Time    `json:"last_ack,omitempty"`
+	Failures  int           `json:"failures"` // in a row
+	LastError string        `json:"last_error,omitempty"`
+	Backlog   BacklogStatus `json:"backlog"`
+}
+
+// BacklogStatus is what waits for delivery.
+type BacklogStatus struct {
+	Chunks     int64   `json:"chunks"`
+	Bytes      int64   `json:"bytes"` // compressed
+	AgeSeconds float64 `json:"age_seconds"`
+}
+
+// ReloadStatus is the outcome of the latest reload of a script, the configuration or an output's files.
+type ReloadStatus struct {
+	Kind    string    `json:"kind"` // script, config, certificate
+	Name    string    `json:"name"`
+	When    time.Time `json:"when"`
+	Version string    `json:"version,omitempty"`
+	Error   string    `json:"error,omitempty"` // why the old one stays in use
+}
+
+// WindowCursor is the cursor that checkpoint.windows keeps: the end of the last committed window,
+// RFC 3339. The status reads the lag from it.
+const WindowCursor = "window"
+
+func backlogStatus(b Backlog, now time.Time) BacklogStatus {
+	s := BacklogStatus{Chunks: b.Chunks, Bytes: b.Bytes}
+	if !b.Oldest.IsZero() {
+		s.AgeSeconds = now.Sub(b.Oldest).Seconds()
+	}
+	return s
+}
+
+// Status returns a snapshot.
+func (e *Engine) Status() Status {
+	now := time.Now().UTC()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
+		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now)}
+	cursors, _ := e.env.Store.Cursors()
+	for _, key := range sortedKeys(e.collectors) {
+		c := e.collectors[key]
+		c.mu.Lock()
+		cs := c.status
+		c.mu.Unlock()
+		cs.Cursors = cursors[key]
+		cs.LagSeconds = lag(cs.Cursors, now)
+		s.Collectors = append(s.Collectors, cs)
+	}
+	for _, name := range sortedKeys(e.deliveries) {
+		d := e.deliveries[name]
+		d.mu.Lock()
+		ss := d.status
+		d.mu.Unlock()
+		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
+		s.Sinks = append(s.Sinks, ss)
+	}
+	return s
+}
+
+func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {
+	var end time.Time
+	if json.Unmarshal(cursors[WindowCursor], &end) != nil || end.IsZero() {
+		return nil
+	}
+	seconds := now.Sub(end).Seconds()
+	return &seconds
+}
+
+// Ready returns nil when every collector has a script that works and pulls, and every output has
+// acknowledged or has nothing to do; otherwise what is wrong.
+func (s Status) Ready() []string {
+	problems := []string{}
+	for _, c := range s.Collectors {
+		if c.State == "failing" {
+			problems = append(problems, "collector "+c.Collector+": "+c.LastError)
+		}
+	}
+	for _, k := range s.Sinks {
+		if k.State != "ok" {
+			problems = append(problems, "output "+k.Sink+": "+k.LastError)
+		}
+	}
+	for _, r := range s.Reloads {
+		if r.Error != "" {
+			problems = append(problems, r.Kind+" "+r.Name+": "+r.Error)
+		}
+	}
+	return problems
+}

@@ -1,0 +1,333 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// The keys of the store. Numbers are big-endian, so that they sort.
+//
+//	h                          head: the next chunk and the next block of seen keys
+//	v                          format version
+//	o <chunk>                  a chunk of the outbox
+//	t/<sink>                   the first chunk that the sink has not acknowledged
+//	c/<collector> 0 <name>     a cursor, JSON
+//	b <block>                  seen keys of one commit and hour, 16 bytes each
+//	s/<collector> 0 <hour> <block>   says that the block belongs to the collector's hour
+//
+// Chunks and blocks at or past the head are leftovers of a commit that did not happen: nothing points
+// at them, and the next commits write over them.
+const (
+	keyHead    = "h"
+	keyVersion = "v"
+	prefChunk  = "o"
+	prefTail   = "t/"
+	prefCursor = "c/"
+	prefBlock  = "b"
+	prefSeen   = "s/"
+
+	storeVersion = 1
+
+	memTable     = 16 << 20
+	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
+	storeRetries = 3
+)
+
+// A Store keeps cursors, remembered keys and the outbox in one Badger database. A commit that returned
+// is on disk. All methods may be called from any goroutine.
+type Store struct {
+	db     *badger.DB
+	dir    string
+	limit  int64 // bytes of the outbox
+	queue  chan *commitRequest
+	closed chan struct{}
+	wait   sync.WaitGroup
+
+	mu      sync.Mutex
+	first   uint64      // oldest chunk that is kept
+	sizes   []chunkInfo // of the chunks first, first+1, … head-1
+	head    uint64
+	block   uint64
+	bytes   int64
+	tails   map[string]uint64
+	changed chan struct{} // closed at every change of the outbox
+
+	seenMu sync.Mutex
+	hours  map[string]map[int64]map[Key]bool
+}
+
+type chunkInfo struct {
+	size      int64
+	committed time.Time
+}
+
+// OpenStore opens the store in dir, or in memory if dir is empty; outbox bounds the bytes that wait
+// for delivery. The directory is created if need be. Only one process can have a store open.
+func OpenStore(dir string, outbox int64) (*Store, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, storeError("create the state directory", err, "make "+dir+" writable for this user, or set globals.persistence.config.directory_name")
+		}
+	}
+	db, err := openBadger(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		db: db, dir: dir, limit: outbox,
+		queue: make(chan *commitRequest, 64), closed: make(chan struct{}),
+		tails: map[string]uint64{}, changed: make(chan struct{}),
+		hours: map[string]map[int64]map[Key]bool{},
+	}
+	if err := s.load(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	s.wait.Go(s.committer)
+	return s, nil
+}
+
+func openBadger(dir string) (*badger.DB, error) {
+	o := badger.DefaultOptions(dir).
+		WithInMemory(dir == "").
+		WithLogger(nil).
+		WithMetricsEnabled(false).
+		WithSyncWrites(dir != ""). // without it a power cut loses everything since the last flush
+		WithDetectConflicts(false).
+		WithMemTableSize(memTable).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(6).
+		WithBaseTableSize(4 << 20).
+		WithCompression(options.None). // chunks are compressed already
+		WithBlockCacheSize(0).
+		WithValueLogFileSize(64 << 20).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithCompactL0OnClose(dir != "")
+	var err error
+	for range storeRetries {
+		var db *badger.DB
+		if db, err = badger.Open(o); err == nil {
+			return db, nil
+		}
+		// A kill can leave a file of 0 bytes, at which Open fails once and makes it whole.
+		if !strings.Contains(err.Error(), "Create a new file") {
+			break
+		}
+	}
+	if strings.Contains(err.Error(), "Another process is using") {
+		return nil, storeError("open the state directory "+dir, errors.New("another process has it open"),
+			"stop the other starling first, or use another state directory")
+	}
+	return nil, storeError("open the state directory "+dir, err, "check that the directory belongs to this user and that the disk is not full")
+}
+
+func storeError(op string, err error, hint string) *Error {
+	return &Error{Code: CodeStore, Op: op, Err: err, Hint: hint}
+}
+
+// load reads what is in memory while the store is open, and drops leftovers of commits that did not happen.
+func (s *Store) load() error {
+	var leftovers [][]byte
+	err := s.db.View(func(txn *badger.Txn) error {
+		if v, err := get(txn, keyVersion); err != nil {
+			return err
+		} else if v != nil && string(v) != fmt.Sprint(storeVersion) {
+			return fmt.Errorf("it was written by another version of starling (format %s, this one reads %d)", v, storeVersion)
+		}
+		h, err := get(txn, keyHead)
+		if err != nil {
+			return err
+		}
+		if len(h) == 16 {
+			s.head, s.block = binary.BigEndian.Uint64(h), binary.BigEndian.Uint64(h[8:])
+		}
+		if err := s.loadChunks(txn, &leftovers); err != nil {
+			return err
+		}
+		if err := scan(txn, prefBlock, false, func(key string, _ *badger.Item) error {
+			if len(key) == 8 && binary.BigEndian.Uint64([]byte(key)) >= s.block {
+				leftovers = append(leftovers, []byte(prefBlock+key))
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		return scan(txn, prefTail, true, func(key string, item *badger.Item) error {
+			return item.Value(func(v []byte) error {
+				if len(v) != 8 {
+					return fmt.Errorf("the position of output %q is damaged", key)
+				}
+				s.tails[key] = binary.BigEndian.Uint64(v)
+				return nil
+			})
+		})
+	})
+	if err == nil {
+		err = s.write(func(w *badger.WriteBatch) error {
+			for _, key := range leftovers {
+				if err := w.Delete(key); err != nil {
+					return err
+				}
+			}
+			return w.Set([]byte(keyVersion), fmt.Append(nil, storeVersion))
+		})
+	}
+	if err == nil {
+		err = s.trim()
+	}
+	if err != nil {
+		return storeError("read the state directory "+s.dir, err, "restore a backup, or move the directory away to start over from the API's history")
+	}
+	return nil
+}
+
+func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
+	s.first = s.head
+	next := uint64(0)
+	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
+		if len(key) != 8 {
+			return fmt.Errorf("unexpected key %q in the outbox", key)
+		}
+		id := binary.BigEndian.Uint64([]byte(key))
+		if id >= s.head {
+			*leftovers = append(*leftovers, item.KeyCopy(nil))
+			return nil
+		}
+		if len(s.sizes) == 0 {
+			s.first, next = id, id
+		}
+		if id != next {
+			return fmt.Errorf("chunks %d to %d of the outbox are missing", next, id-1)
+		}
+		next++
+		info := chunkInfo{size: item.ValueSize()}
+		if err := item.Value(func(v []byte) error {
+			if len(v) >= chunkHeader {
+				info.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:])))
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		s.sizes = append(s.sizes, info)
+		s.bytes += info.size
+		return nil
+	})
+	if err == nil && len(s.sizes) > 0 && next != s.head {
+		err = fmt.Errorf("chunks %d to %d of the outbox are missing", next, s.head-1)
+	}
+	return err
+}
+
+// Close waits for commits on their way and closes the database.
+func (s *Store) Close() error {
+	close(s.closed)
+	s.wait.Wait()
+	if err := s.db.Close(); err != nil {
+		return storeError("close the state directory "+s.dir, err, "")
+	}
+	return nil
+}
+
+// Cursor returns a committed cursor and whether there is one.
+func (s *Store) Cursor(collector, name string) (json.RawMessage, bool, error) {
+	var value []byte
+	err := s.db.View(func(txn *badger.Txn) (err error) {
+		value, err = get(txn, prefCursor+collector+"\x00"+name)
+		return err
+	})
+	if err != nil {
+		return nil, false, storeError("read cursor "+name, err, "")
+	}
+	return value, value != nil, nil
+}
+
+// Cursors returns every committed cursor, by collector and name.
+func (s *Store) Cursors() (map[string]map[string]json.RawMessage, error) {
+	all := map[string]map[string]json.RawMessage{}
+	err := s.db.View(func(txn *badger.Txn) error {
+		return scan(txn, prefCursor, true, func(key string, item *badger.Item) error {
+			collector, name, _ := strings.Cut(key, "\x00")
+			value, err := item.ValueCopy(nil)
+			if all[collector] == nil {
+				all[collector] = map[string]json.RawMessage{}
+			}
+			all[collector][name] = value
+			return err
+		})
+	})
+	if err != nil {
+		return nil, storeError("read the cursors", err, "")
+	}
+	return all, nil
+}
+
+// SetCursor sets a cursor outside any pull; nil removes it.
+func (s *Store) SetCursor(collector, name string, value json.RawMessage) error {
+	return s.submit(context.Background(), collector, staging{cursors: map[string]json.RawMessage{name: value}})
+}
+
+// Reset forgets every cursor and remembered key of a collector. Events in its name that wait in the
+// outbox stay there.
+func (s *Store) Reset(collector string) error {
+	return s.submit(context.Background(), collector, staging{wipe: true})
+}
+
+func (s *Store) submit(ctx context.Context, collector string, st staging) error {
+	c := st.seal()
+	c.collector = collector
+	return s.commit(ctx, c)
+}
+
+func chunkKey(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte(prefChunk), id) }
+func blockKey(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte(prefBlock), id) }
+func seenKey(c string, h int64, block uint64) []byte {
+	key := binary.BigEndian.AppendUint64([]byte(prefSeen+c+"\x00"), uint64(h))
+	return binary.BigEndian.AppendUint64(key, block)
+}
+
+func get(txn *badger.Txn, key string) ([]byte, error) {
+	item, err := txn.Get([]byte(key))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}
+
+// scan calls f with every key below prefix, the prefix cut off, in order.
+func scan(txn *badger.Txn, prefix string, values bool, f func(key string, item *badger.Item) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix), PrefetchValues: values, PrefetchSize: 16})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := f(string(it.Item().Key()[len(prefix):]), it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write runs f over a batch that may be larger than a transaction; it is durable when write returns,
+// but not atomic.
+func (s *Store) write(f func(*badger.WriteBatch) error) error {
+	w := s.db.NewWriteBatch()
+	defer w.Cancel()
+	if err := f(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}

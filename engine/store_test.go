@@ -1,0 +1,397 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+func openStore(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := OpenStore(dir, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func testEnv(t *testing.T, store *Store) *Env {
+	t.Helper()
+	return &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{},
+		Limits: Limits{}.WithDefaults(), Store: store}
+}
+
+var testTable = &Table{Tag: "my.app.test", Priority: DefaultPriority}
+
+func stage(t *testing.T, p *Pull, bodies ...string) {
+	t.Helper()
+	for _, b := range bodies {
+		if err := p.Stage(testTable, time.Time{}, []byte(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// outboxBodies reads everything that a sink would be offered.
+func outboxBodies(t *testing.T, s *Store, sink string) []string {
+	t.Helper()
+	var bodies []string
+	for id := s.tail(sink); ; id++ {
+		events, _, _, err := s.chunk(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events == nil {
+			return bodies
+		}
+		for _, e := range events {
+			bodies = append(bodies, string(e.Body))
+		}
+	}
+}
+
+func TestCommitIsAllOrNothingAcrossRestarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, "one", "two")
+	p.SetCursor("at", json.RawMessage(`"2026-01-01"`))
+	if seen, err := p.Seen(time.Unix(7200, 0), Key{1}); seen || err != nil {
+		t.Fatalf("first sight: got %v, %v", seen, err)
+	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	stage(t, p, "never committed")
+	p.SetCursor("at", json.RawMessage(`"2027"`))
+	p.Seen(time.Unix(7200, 0), Key{2})
+	s.Close()
+
+	s = openStore(t, dir)
+	defer s.Close()
+	if got, want := outboxBodies(t, s, "out"), []string{"one", "two"}; !slices.Equal(got, want) {
+		t.Errorf("outbox: got %q, want %q", got, want)
+	}
+	q := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	if v, ok, err := q.Cursor("at"); string(v) != `"2026-01-01"` || !ok || err != nil {
+		t.Errorf("cursor: got %s %v %v", v, ok, err)
+	}
+	for key, want := range map[Key]bool{{1}: true, {2}: false} {
+		if seen, err := q.Seen(time.Unix(7200, 0), key); seen != want || err != nil {
+			t.Errorf("key %v: got seen %v %v, want %v", key[0], seen, err, want)
+		}
+	}
+}
+
+func TestLargeCommitIsOneStep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	// Random-looking bodies do not compress, so this takes many transactions.
+	noise := make([]byte, 4096)
+	for i := range 4000 {
+		for j := range noise {
+			noise[j] = byte('0' + (i*7919+j*j*31+j)%75)
+		}
+		stage(t, p, fmt.Sprintf("%d %s", i, noise))
+	}
+	for i := range 300_000 {
+		p.Seen(time.Unix(7200, 0), Key{byte(i), byte(i >> 8), byte(i >> 16), 9})
+	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); len(got) != 4000 || !strings.HasPrefix(got[3999], "3999 ") {
+		t.Errorf("got %d events", len(got))
+	}
+	if keys, err := s.seen("in/1/svc", 2); len(keys) != 300_000 || err != nil {
+		t.Errorf("got %d remembered keys, %v", len(keys), err)
+	}
+}
+
+func TestLeftoversOfACommitThatDidNotHappenAreDropped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, "kept")
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	// A crash after the chunks and before the head: the chunk is there, and nothing says so.
+	w := chunkWriter{}
+	w.add(testTable, time.Time{}, []byte("torn"))
+	chunk := w.seal()
+	stampChunk(chunk, time.Now())
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(chunkKey(s.head), chunk), txn.Set(blockKey(s.block), make([]byte, 16)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("outbox: got %q", got)
+	}
+	p = NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, "next")
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept", "next"}) {
+		t.Errorf("outbox: got %q", got)
+	}
+}
+
+func TestEachSinkHasItsOwnTail(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"fast", "slow"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	for _, b := range []string{"a", "b", "c"} {
+		stage(t, p, b)
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.ack("fast", s.tail("fast")+3); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ack("slow", s.tail("slow")+1); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.Backlog("fast"); b.Chunks != 0 {
+		t.Errorf("fast waits for %d chunks", b.Chunks)
+	}
+	s.Close()
+
+	s = openStore(t, dir)
+	if got := outboxBodies(t, s, "slow"); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("slow: got %q, want b and c", got)
+	}
+	// A renamed output starts at the oldest event that is kept; the old name is forgotten.
+	if err := s.outputs([]string{"fast", "renamed"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := outboxBodies(t, s, "renamed"); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("renamed: got %q, want b and c", got)
+	}
+	if err := s.ack("renamed", s.nextChunk()); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.Backlog(""); b.Chunks != 0 || b.Bytes != 0 {
+		t.Errorf("everything is acknowledged, but %+v is kept", b)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "renamed"); got != nil {
+		t.Errorf("after the last acknowledgement: got %q", got)
+	}
+}
+
+func TestFullOutboxHoldsCommitsBack(t *testing.T) {
+	t.Parallel()
+	s, err := OpenStore("", 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p := NewPull(ctx, testEnv(t, s), "in/1/svc")
+	stage(t, p, "an empty outbox takes a commit of any size "+strings.Repeat("x", 100))
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	stage(t, p, "second")
+	cancel()
+	if err := p.Commit(); CodeOf(err, "") != CodeSink || !strings.Contains(err.Error(), "outbox is full") {
+		t.Fatalf("commit into a full outbox: got %v", err)
+	}
+	p.ctx = t.Context()
+	done := make(chan error)
+	go func() { done <- p.Commit() }()
+	if err := s.ack("out", s.nextChunk()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatalf("commit after the acknowledgement: %v", err)
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"second"}) {
+		t.Errorf("outbox: got %q", got)
+	}
+}
+
+func TestForgetAndWipe(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	hour := func(n int64) time.Time { return time.Unix(n*3600, 0) }
+	see := func(n int64, want bool) {
+		t.Helper()
+		if got, err := p.Seen(hour(n), Key{byte(n)}); got != want || err != nil {
+			t.Fatalf("hour %d: got seen %v %v, want %v", n, got, err, want)
+		}
+	}
+	see(10, false)
+	see(20, false)
+	p.SetCursor("c", json.RawMessage("1"))
+	p.Commit()
+	p.ForgetBefore(hour(15))
+	p.Commit()
+	see(10, false)
+	see(20, true)
+	p.Wipe()
+	p.SetCursor("d", json.RawMessage("2"))
+	see(20, false)
+	if _, ok, _ := p.Cursor("c"); ok {
+		t.Error("a wiped cursor is still read")
+	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Cursors()
+	if err != nil || len(all["in/1/svc"]) != 1 || string(all["in/1/svc"]["d"]) != "2" {
+		t.Errorf("cursors after wiping: %v %v", all, err)
+	}
+}
+
+func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := openStore(t, dir)
+	if _, err := OpenStore(dir, 1); err == nil || !strings.Contains(err.Error(), "another process has it open") {
+		t.Errorf("second open: got %v", err)
+	}
+	first.Close()
+
+	file := filepath.Join(t.TempDir(), "file")
+	os.WriteFile(file, nil, 0o600)
+	if _, err := OpenStore(filepath.Join(file, "state"), 1); err == nil || !strings.Contains(err.Error(), "writable") {
+		t.Errorf("state below a file: got %v", err)
+	}
+
+	s := openStore(t, dir)
+	s.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(keyVersion), []byte("99")) })
+	s.Close()
+	if _, err := OpenStore(dir, 1); err == nil || !strings.Contains(err.Error(), "another version") {
+		t.Errorf("newer format: got %v", err)
+	}
+}
+
+func TestDamagedChunksAreNoticed(t *testing.T) {
+	t.Parallel()
+	w := chunkWriter{}
+	for i := range 100 {
+		w.add(testTable, time.UnixMilli(int64(i)), fmt.Appendf(nil, "event %d", i))
+	}
+	chunk := w.seal()
+	stampChunk(chunk, time.Now())
+	if events, _, err := decodeChunk(chunk); err != nil || len(events) != 100 || !events[7].Time.Equal(time.UnixMilli(7)) {
+		t.Fatalf("undamaged: %d events, %v", len(events), err)
+	}
+	for i := range chunk {
+		bad := bytes.Clone(chunk)
+		bad[i] ^= 0x40
+		if _, _, err := decodeChunk(bad); err == nil {
+			t.Fatalf("a flipped bit in byte %d of %d is not noticed", i, len(chunk))
+		}
+		if _, _, err := decodeChunk(chunk[:i]); err == nil {
+			t.Fatalf("a chunk cut to %d of %d bytes is not noticed", i, len(chunk))
+		}
+	}
+}
+
+func TestStagedEventsAreOneLine(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain":                "plain",
+		"tab\tstays":           "tab\tstays",
+		"a\nb":                 "a b",
+		"<14>forged\r\n<14>x":  "<14>forged  <14>x",
+		"0123456\x00é\x1f日本\n": "0123456 é 日本 ",
+	} {
+		got := []byte(in)
+		oneLine(got)
+		if string(got) != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzChunk(f *testing.F) {
+	w := chunkWriter{}
+	w.add(testTable, time.Now(), []byte("x"))
+	f.Add(w.seal())
+	f.Fuzz(func(t *testing.T, chunk []byte) {
+		if len(chunk) >= chunkHeader {
+			chunk = bytes.Clone(chunk)
+			chunk[0] = chunkVersion
+			stampChunk(chunk, time.Now()) // get past the checksum
+		}
+		events, _, err := decodeChunk(chunk)
+		if err != nil && events != nil {
+			t.Error("events and an error")
+		}
+	})
+}
+
+func BenchmarkCommit(b *testing.B) {
+	s, err := OpenStore(b.TempDir(), 1<<40)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	s.outputs([]string{"out"})
+	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Limits: Limits{}.WithDefaults(), Store: s}
+	p := NewPull(b.Context(), env, "in/1/svc")
+	body := []byte(`{"Organization":"contoso.onmicrosoft.com","MessageId":"<a@b>","Received":"2026-01-01T00:00:00.1234567","SenderAddress":"someone@contoso.com","RecipientAddress":"other@fabrikam.com","Subject":"Weekly report","Status":"Delivered","ToIP":null,"FromIP":"10.0.0.1","Size":12345}`)
+	events := 0
+	for b.Loop() {
+		for range 2000 {
+			if err := p.Stage(testTable, p.started, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := p.Commit(); err != nil {
+			b.Fatal(err)
+		}
+		s.ack("out", s.nextChunk())
+		events += 2000
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+}
