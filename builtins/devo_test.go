@@ -1,0 +1,191 @@
+package builtins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+
+	"starling/engine"
+)
+
+// callStar calls a function of a script on a thread of the pull.
+func callStar(t testing.TB, pull *engine.Pull, fn starlark.Value, args ...starlark.Value) (starlark.Value, error) {
+	t.Helper()
+	return starlark.Call(pull.NewThread(t.Name()), fn, args, nil)
+}
+
+func TestSendCountsWhatItDid(t *testing.T) {
+	t.Parallel()
+	send := starEval(t, `
+table = devo.table("my.app.test", fields.map({"id": field("id")}, where = ~field("id").eq(0)), key = field("id"))
+def send(records):
+    return devo.send(table, records)
+`)["send"]
+	env := testEnv(t)
+	pull := engine.NewPull(t.Context(), env, "test/1/count")
+	records, err := NewDocument([]byte(`[{"id":1},{"id":0},{"id":1},{"id":2}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := callStar(t, pull, send, records); err != nil || n != starlark.MakeInt(2) {
+		t.Fatalf("got %v, %v, want 2 events", n, err)
+	}
+	if s := pull.Stats; s.Rows != 4 || s.Events != 2 || s.Skipped != 1 {
+		t.Errorf("got %d rows, %d events, %d skipped, want 4, 2, 1", s.Rows, s.Events, s.Skipped)
+	}
+	if err := pull.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	next := engine.NewPull(t.Context(), env, "test/1/count")
+	if n, err := callStar(t, next, send, records); err != nil || n != starlark.MakeInt(0) {
+		t.Errorf("after the commit: got %v, %v, want 0 events", n, err)
+	}
+	other := engine.NewPull(t.Context(), env, "test/1/other")
+	if n, err := callStar(t, other, send, records); err != nil || n != starlark.MakeInt(2) {
+		t.Errorf("another collector: got %v, %v, want 2 events", n, err)
+	}
+}
+
+func TestSendAtLoadTimeSaysWhereItBelongs(t *testing.T) {
+	t.Parallel()
+	load := &engine.Load{Env: testEnv(t)}
+	_, err := starlark.ExecFileOptions(testOptions, load.NewThread("load"), "load.star", `devo.send(devo.table("a.b"), [])`, testPredeclared())
+	if err == nil || !strings.Contains(err.Error(), "devo.send: can only be used while a pull runs") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSendEndsWithThePull(t *testing.T) {
+	t.Parallel()
+	send := starEval(t, `
+table = devo.table("my.app.test")
+def send(records):
+    return devo.send(table, records)
+`)["send"]
+	reason := errors.New("the pull's time is up")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(reason)
+	pull := engine.NewPull(ctx, testEnv(t), "test/1/end")
+	records, err := NewDocument([]byte("[" + strings.Repeat("{},", 2000) + "{}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := callStar(t, pull, send, records); !errors.Is(err, reason) {
+		t.Errorf("got %v, want %v", err, reason)
+	}
+	if pull.Stats.Events >= 2000 {
+		t.Errorf("staged all %d events of a pull that had ended", pull.Stats.Events)
+	}
+}
+
+func TestAFailingFunctionOfTheScriptIsShownWhereItFails(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+def bad(v):
+    return v.nothing
+
+by_field = devo.table("my.app.test", fields.map({"a": field("a").call(bad)}))
+by_event = devo.table("my.app.test", bad)
+by_time = devo.table("my.app.test", time = bad)
+
+def send(table, records):
+    return devo.send(table, records)
+`)
+	records, err := NewDocument([]byte(`[{"a":"x"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"by_field", "by_event", "by_time"} {
+		pull := engine.NewPull(t.Context(), testEnv(t), "test/1/"+name)
+		_, err := callStar(t, pull, globals["send"], globals[name], records)
+		if e, ok := errors.AsType[*starlark.EvalError](err); !ok || !strings.Contains(e.Backtrace(), "test.star:3:13: in bad") {
+			t.Errorf("%s: got %v", name, backtrace(err))
+		}
+	}
+}
+
+func TestAnEventThatIsTooLargeSaysWhich(t *testing.T) {
+	t.Parallel()
+	send := starEval(t, `
+def send(records):
+    return devo.send(devo.table("my.app.test"), records)
+`)["send"]
+	env := testEnv(t)
+	env.Limits.EventBytes = 10
+	pull := engine.NewPull(t.Context(), env, "test/1/large")
+	records, err := NewDocument([]byte(`[{"a":"x"},{"a":"0123456789"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = callStar(t, pull, send, records)
+	if engine.CodeOf(err, "") != engine.CodeTooLarge || !strings.Contains(err.Error(), "devo.send: records[1]: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheLogTellsOnceWhatDoesNotConvert(t *testing.T) {
+	t.Parallel()
+	send := starEval(t, `
+table = devo.table("my.app.test", fields.map({"at": field("At").time().ms()}))
+def send(records):
+    devo.send(table, records)
+    devo.send(table, records)
+`)["send"]
+	var log bytes.Buffer
+	env := testEnv(t)
+	env.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	pull := engine.NewPull(t.Context(), env, "test/1/log")
+	records, err := NewDocument([]byte(`[{"At":"soon"},{"At":"later"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := callStar(t, pull, send, records); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "do not convert"); n != 1 {
+		t.Errorf("got %d lines, want 1: %s", n, &log)
+	}
+	if want := `expression="field(\"At\").time()"`; !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not name %s: %s", want, &log)
+	}
+}
+
+// The hash is what the store keeps for days: a change would send everything of those days again.
+func TestKeysStayTheSameFromVersionToVersion(t *testing.T) {
+	t.Parallel()
+	table := starEval(t, `t = devo.table("my.app.test", key = [field("a"), field("b")])`)["t"].(*devoTable)
+	s := &sender{table: table, run: newRun(table.program, &starlark.Thread{}, nil)}
+	s.run.read(`{"b":7,"a":"x"}`)
+	got, ok := s.fieldKey()
+	// Kind 1, tag and values with their lengths, each value after a 1.
+	if want := s.hash([]byte("\x01\x0bmy.app.test\x01\x01x\x01\x017")); !ok || got != want {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	globals := starEval(b, messageTraceMap+`
+table = devo.table("cloud.office365.messagetracing", event, time = received)
+def send(records):
+    return devo.send(table, records)
+`)
+	const records = 1000
+	page := benchmarkPage(records)
+	env := testEnv(b)
+	for b.Loop() {
+		pull := engine.NewPull(b.Context(), env, "bench/1/send")
+		doc, err := NewDocument(page)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := callStar(b, pull, globals["send"], doc.(*Record).lookup("value")); err != nil || n != starlark.MakeInt(records) {
+			b.Fatal(n, err)
+		}
+	}
+	perRecord(b, records)
+}

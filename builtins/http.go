@@ -1,0 +1,252 @@
+package builtins
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"starling/engine"
+)
+
+// newHTTP makes the module http, with which scripts ask APIs.
+//
+//	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints)
+//	http.retry(times = 4, *, statuses = [429, 500, 502, 503, 504], backoff = "1s", cap = "60s")
+//	http.rate(n, per = "1s", *, name)
+//	http.basic(user, secret)
+//	http.bearer(secret)
+//	http.api_key(secret, header = "X-Api-Key")
+//	http.link()
+//	http.cursor(key, param)
+//	http.offset(param, size, *, rows)
+//
+// A client is made at the top level of a script and used while a pull runs:
+//
+//	client.get(path, *, params, headers, ok)
+//	client.post(path, *, params, json, form, body, headers, ok)
+//	client.pages(path, *, params, next, json, headers, method = "GET", max_pages = 10000)
+//
+// path is appended to base, which is https unless it is a loopback address; a whole URL must have the
+// same scheme, host and port, or a host in hosts. Credentials, and headers that are secrets, go to the
+// base's origin only. params are encoded in the order written; None leaves one out, a list repeats it.
+// Statuses from 200 to 299 are successes, and those in ok.
+//
+// hints is a dict from status to what a person can do about it, for what is particular to the API; it
+// ends the message of the error.
+//
+// A response has .status, .headers, .text and .url; r["key"] reads its JSON, r.json() is all of it.
+//
+// pages gives one response after the other. next says how to find the next page: the name of the key
+// that holds a link ("odata.nextLink", or a path such as "d.__next"); http.link() for the header Link
+// (RFC 8288); http.cursor("key", "param") for a value of the answer to send along; http.offset("param",
+// size) for a count of rows; or a function that takes the response and returns a URL, a dict of
+// params to change, or None at the end. Links may be relative (RFC 3986) and never leave the scope of
+// the client. A page without rows is followed as long as there is a link. A link that was seen before,
+// or more than max_pages pages, is an error: nothing is cut short silently. With method = "POST" and
+// json, cursor, offset and dicts change the JSON instead of the query.
+//
+// What fails is sent again up to times times: answers with one of statuses, no answer, an answer that
+// broke off, and in pages one that is not JSON. Retry-After is honoured up to 15 minutes, by everybody
+// who shares the quota; beyond, or beyond the end of the pull, the pull ends and the engine waits. POST
+// is sent again as well, because APIs that are read by POST search; times = 0 turns that off.
+//
+// A rate of n per time holds for any stretch of that time. Those with the same name share it, in the
+// whole process; without a name it is the client's own.
+func newHTTP() *starlarkstruct.Module {
+	return module("http", map[string]builtinFunc{
+		"client":  httpClient,
+		"retry":   httpRetry,
+		"rate":    httpRate,
+		"basic":   httpBasic,
+		"bearer":  httpBearer,
+		"api_key": httpAPIKey,
+		"link":    httpLink,
+		"cursor":  httpCursor,
+		"offset":  httpOffset,
+	})
+}
+
+// A client asks one API. It does not change once it is made.
+type client struct {
+	scope   scope
+	auth    auth // may be nil
+	headers headers
+	retry   *retryPolicy
+	rate    *rate // may be nil
+	timeout time.Duration
+	hints   map[int]string
+}
+
+var _ starlark.HasAttrs = (*client)(nil)
+
+func (c *client) String() string        { return fmt.Sprintf("http.client(%q)", c.scope.base) }
+func (c *client) Type() string          { return "http.client" }
+func (c *client) Freeze()               {}
+func (c *client) Truth() starlark.Bool  { return true }
+func (c *client) Hash() (uint32, error) { return 0, errors.New("unhashable: http.client") }
+
+// Attr gives the client's methods.
+func (c *client) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "get":
+		return starlark.NewBuiltin("client.get", clientGet).BindReceiver(c), nil
+	case "post":
+		return starlark.NewBuiltin("client.post", clientPost).BindReceiver(c), nil
+	case "pages":
+		return starlark.NewBuiltin("client.pages", clientPages).BindReceiver(c), nil
+	}
+	return nil, nil
+}
+
+// AttrNames lists the methods.
+func (c *client) AttrNames() []string { return []string{"get", "pages", "post"} }
+
+func httpClient(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	c := &client{retry: defaultRetry()}
+	var base string
+	var authArg, retryArg, rateArg, headersArg, timeout starlark.Value
+	var hosts *starlark.List
+	var hints *starlark.Dict
+	err := unpack(b, args, kwargs, 1, "base", &base, "auth??", &authArg, "headers??", &headersArg, "retry??", &retryArg,
+		"rate??", &rateArg, "timeout??", &timeout, "hosts??", &hosts, "hints??", &hints)
+	if err != nil {
+		return nil, err
+	}
+	if c.scope, err = scopeOf(base, hosts); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if c.headers, err = headersOf(headersArg); err != nil {
+		return nil, fmt.Errorf("%s: headers: %w", b.Name(), err)
+	}
+	if err := argOf(b, "auth", "http.basic, http.bearer, http.api_key or oauth.client_credentials", authArg, &c.auth); err != nil {
+		return nil, err
+	}
+	if err := argOf(b, "retry", "http.retry", retryArg, &c.retry); err != nil {
+		return nil, err
+	}
+	if err := argOf(b, "rate", "http.rate", rateArg, &c.rate); err != nil {
+		return nil, err
+	}
+	if c.hints, err = hintsOf(b, hints); err != nil {
+		return nil, err
+	}
+	return c, positive(b, "timeout", timeout, &c.timeout)
+}
+
+// hintsOf reads a dict from statuses to sentences.
+func hintsOf(b *starlark.Builtin, d *starlark.Dict) (map[int]string, error) {
+	hints := map[int]string{}
+	if d == nil {
+		return hints, nil
+	}
+	for _, item := range d.Items() {
+		status, err := starlark.AsInt32(item[0])
+		text, ok := starlark.AsString(item[1])
+		if err != nil || !ok || status < 400 || status > 599 {
+			return nil, fmt.Errorf("%s: hints: got %v: %v, want statuses from 400 to 599 and a text for each", b.Name(), item[0], item[1])
+		}
+		hints[status] = text
+	}
+	return hints, nil
+}
+
+// judge explains an answer that is no success, with what the script knows about the API.
+func (c *client) judge(p *engine.Pull, r *request, a *answer) *failure {
+	f := statusFailure(p, r, a)
+	if hint, ok := c.hints[a.status]; ok && !f.lasting {
+		f.err.Hint = hint
+	}
+	return f
+}
+
+// argOf stores an argument of a type that only other builtins make.
+func argOf[T any](b *starlark.Builtin, name, want string, v starlark.Value, to *T) error {
+	if v == nil {
+		return nil
+	}
+	t, ok := v.(T)
+	if !ok {
+		return fmt.Errorf("%s: %s: got %s, want %s", b.Name(), name, v.Type(), want)
+	}
+	*to = t
+	return nil
+}
+
+func scopeOf(base string, hosts *starlark.List) (scope, error) {
+	u, err := baseURL(base)
+	if err != nil {
+		return scope{}, fmt.Errorf("base: %w", err)
+	}
+	names, err := stringsOf("hosts", hosts)
+	if err != nil {
+		return scope{}, err
+	}
+	s := scope{base: u}
+	for _, name := range names {
+		host, err := baseURL(name)
+		if err != nil {
+			return scope{}, fmt.Errorf("hosts: %w", err)
+		}
+		if strings.Trim(host.Path, "/") != "" {
+			return scope{}, fmt.Errorf("hosts: got %q, want a host without a path", name)
+		}
+		s.origins = append(s.origins, origin(host))
+	}
+	return s, nil
+}
+
+// gate returns the gate of the client's quota: that of its rate, or one for its credentials at its
+// origin, where somebody else's Retry-After counts for it too.
+func (c *client) gate(env *engine.Env) *gate {
+	if c.rate != nil {
+		return c.rate.gate(env)
+	}
+	who := ""
+	if c.auth != nil {
+		who = c.auth.identity()
+	}
+	return sharedGate(env, "http.origin:"+origin(c.scope.base)+" "+who)
+}
+
+// A rate is how many requests may be sent. It is a value of scripts.
+type rate struct {
+	n    int
+	per  time.Duration
+	name string
+	own  *gate
+}
+
+func (r *rate) String() string        { return fmt.Sprintf("http.rate(%d, %q)", r.n, Duration(r.per)) }
+func (r *rate) Type() string          { return "http.rate" }
+func (r *rate) Freeze()               {}
+func (r *rate) Truth() starlark.Bool  { return true }
+func (r *rate) Hash() (uint32, error) { return 0, errors.New("unhashable: http.rate") }
+
+// gate returns the rate's gate. Under a name the numbers of the latest version of a script count.
+func (r *rate) gate(env *engine.Env) *gate {
+	if r.name == "" {
+		return r.own
+	}
+	return sharedGate(env, "http.rate:"+r.name).limit(r.n, r.per)
+}
+
+func httpRate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	r := &rate{per: time.Second}
+	var per starlark.Value
+	if err := unpack(b, args, kwargs, 2, "n", &r.n, "per?", &per, "name??", &r.name); err != nil {
+		return nil, err
+	}
+	const most = 100_000 // the time of each send is kept
+	if r.n < 1 || r.n > most {
+		return nil, fmt.Errorf("%s: n: got %d, want 1 to %d", b.Name(), r.n, most)
+	}
+	if err := positive(b, "per", per, &r.per); err != nil {
+		return nil, err
+	}
+	r.own = new(gate).limit(r.n, r.per)
+	return r, nil
+}

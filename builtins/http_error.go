@@ -1,0 +1,163 @@
+package builtins
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"starling/engine"
+)
+
+func collectorAttr(p *engine.Pull) metric.MeasurementOption {
+	return metric.WithAttributes(engine.KeyCollector.String(p.Collector()))
+}
+
+// sendFailure is a request without an answer. Most of these pass; a limit that was met, a refused
+// redirect and a certificate that is not trusted do not.
+func sendFailure(op string, err error) *failure {
+	if e, ok := errors.AsType[*engine.Error](err); ok {
+		return &failure{err: &engine.Error{Code: e.Code, Op: op, Err: e.Err, Hint: e.Hint}}
+	}
+	f := &failure{again: true, err: &engine.Error{Code: engine.CodeUpstream, Op: op, Err: err}}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		f.again = false
+		f.err.Hint = "the server's certificate is not trusted: a proxy that opens TLS may stand in between, or the system's certificates are too old"
+	}
+	return f
+}
+
+// statusFailure explains an answer that is no success.
+func statusFailure(p *engine.Pull, r *request, a *answer) *failure {
+	e := &engine.Error{Code: codeOf(a.status), Op: r.op(p) + ": " + a.statusText(), Err: excerptError(p, a)}
+	f := &failure{err: e}
+	switch {
+	case strings.Contains(string(a.body), transportDataPlatform):
+		// Microsoft Graph says 401 until this service principal exists; no token cures that.
+		f.lasting = true
+		e.Code = engine.CodeAuth
+		e.Hint = "create the service principal once in the tenant, with New-MgServicePrincipal -AppId " + transportDataPlatform + "; it takes effect after some hours"
+	case a.status == http.StatusUnauthorized:
+		e.Hint = "check the credentials, and for which API they are valid"
+	case a.status == http.StatusForbidden:
+		e.Hint = "the credentials are known, but lack a permission or a role for this"
+	}
+	return f
+}
+
+// transportDataPlatform is the application id of the Microsoft service behind Graph's message trace.
+const transportDataPlatform = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373"
+
+func codeOf(status int) engine.Code {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return engine.CodeAuth
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return engine.CodeThrottled
+	}
+	return engine.CodeUpstream
+}
+
+// notJSON explains a success whose body is not what was asked for, such as the page of a proxy.
+func notJSON(p *engine.Pull, r *request, a *answer, err error) error {
+	kind := a.header.Get("Content-Type")
+	if kind == "" {
+		kind = "no content type"
+	}
+	text := fmt.Sprintf("want JSON, got %s, %d bytes", kind, len(a.body))
+	if first := excerpt(p.Env().Redactor, a.body); first != "" {
+		text += ": " + first
+	}
+	if isJSON := strings.Contains(kind, "json"); isJSON && err != nil {
+		text += " (" + p.Env().Redactor.Redact(err.Error()) + ")"
+	}
+	return &engine.Error{Code: engine.CodeUpstream, Op: r.op(p) + ": " + a.statusText(), Err: errors.New(text)}
+}
+
+// excerptError is what the other side says went wrong, and the id under which it can be asked about it.
+func excerptError(p *engine.Pull, a *answer) error {
+	text := excerpt(p.Env().Redactor, a.body)
+	for _, name := range []string{"Request-Id", "X-Ms-Request-Id", "X-Request-Id"} {
+		if id := clip(a.header.Get(name), 80); id != "" {
+			text = strings.TrimSpace(text + " [" + strings.ToLower(name) + " " + id + "]")
+			break
+		}
+	}
+	if text == "" {
+		return nil
+	}
+	return errors.New(text)
+}
+
+// excerptBytes is how much of a body is searched for a message.
+const excerptBytes = 64 << 10
+
+// excerpt returns the message in the body of an error, or its first words, on one line. Secrets are
+// taken out before it is cut, because half a secret would not be found.
+func excerpt(r *engine.Redactor, body []byte) string {
+	text := string(body[:min(len(body), excerptBytes)])
+	var doc any
+	if len(body) <= excerptBytes && json.Unmarshal(body, &doc) == nil {
+		if message := messageIn(doc, 0); message != "" {
+			text = message
+		}
+	} else if m := titleTag.FindStringSubmatch(text); m != nil {
+		text = html.UnescapeString(m[1])
+	}
+	return clip(r.Redact(text), 300)
+}
+
+// titleTag finds the title of an HTML page, or the message of Microsoft's XML faults.
+var titleTag = regexp.MustCompile(`(?is)<(?:title|message)\b[^>]*>\s*(.+?)\s*</(?:title|message)>`)
+
+// messageIn looks for a message where APIs are known to put it: OData's odata.error.message.value and
+// error.message, OAuth's error_description, and plain message, detail or title.
+func messageIn(v any, depth int) string {
+	if depth > 4 {
+		return ""
+	}
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		if len(v) > 0 {
+			return messageIn(v[0], depth+1)
+		}
+	case map[string]any:
+		for _, key := range []string{"error_description", "odata.error", "error", "errors", "message", "Message", "value", "detail", "title", "code"} {
+			if text := messageIn(v[key], depth+1); text != "" {
+				return withCode(v, key, text)
+			}
+		}
+	}
+	return ""
+}
+
+// withCode puts a short error code, which can be searched for, in front of its message.
+func withCode(v map[string]any, key, text string) string {
+	for _, name := range []string{"error", "code"} {
+		code, ok := v[name].(string)
+		if ok && name != key && code != "" && len(code) <= 60 && !strings.Contains(text, code) {
+			return code + ": " + text
+		}
+	}
+	return text
+}
+
+// clip returns text on one line, without control characters, and not longer than max bytes.
+func clip(text string, max int) string {
+	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	if len(text) <= max {
+		return text
+	}
+	return strings.ToValidUTF8(text[:max], "") + "…"
+}

@@ -1,0 +1,239 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starling/engine"
+)
+
+// sendTimes answers everything and keeps when it was asked.
+type sendTimes struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (s *sendTimes) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	s.at = append(s.at, time.Now())
+	s.mu.Unlock()
+	io.WriteString(w, `{}`)
+}
+
+// most returns the most sends in any stretch of per.
+func (s *sendTimes) most(per time.Duration) int {
+	most := 0
+	for i := range s.at {
+		n := 0
+		for j := i; j < len(s.at) && s.at[j].Sub(s.at[i]) < per; j++ {
+			n++
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+const tenRequests = `
+def pull():
+    for i in range(10):
+        api.get("/")
+`
+
+func TestRatesHoldForAnyStretchOfTime(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		var sent sendTimes
+		n.serve(sent.ServeHTTP)
+		s := n.load(t, `api = http.client(base, rate = http.rate(3, per = "10s"))`+tenRequests)
+		began := time.Now()
+		for range 2 { // the rate outlives a pull
+			if _, err := s.pull(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := sent.most(10 * time.Second); got != 3 {
+			t.Errorf("got %d requests within 10s, want 3", got)
+		}
+		// The 20th request comes 6 stretches after the 2nd, which went out at once; that is 60s, and two
+		// sleeps, of which one fell into a time of waiting that it made end 1s later.
+		if got := time.Since(began).Round(time.Second); got != 62*time.Second {
+			t.Errorf("took %v, want 1m2s", got)
+		}
+		if n.waits.sum < 59 || n.waits.sum > 60 {
+			t.Errorf("counted %vs of waiting, want 59s to 60s", n.waits.sum)
+		}
+	})
+}
+
+func TestNamedRatesAreShared(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		var sent sendTimes
+		n.serve(sent.ServeHTTP)
+		var wg sync.WaitGroup
+		for range 4 {
+			s := n.load(t, `api = http.client(base, rate = http.rate(5, per = "1m", name = "quota"))`+tenRequests)
+			wg.Go(func() {
+				if _, err := s.pull(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(sent.at) != 40 || sent.most(time.Minute) != 5 {
+			t.Errorf("got %d requests, %d within a minute, want 40, 5", len(sent.at), sent.most(time.Minute))
+		}
+	})
+}
+
+func TestARateThatTheScriptChangesCountsWhatWasSent(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		var sent sendTimes
+		n.serve(sent.ServeHTTP)
+		for _, rate := range []string{"20", "12"} {
+			s := n.load(t, `api = http.client(base, rate = http.rate(`+rate+`, per = "1m", name = "quota"))`+tenRequests)
+			if _, err := s.pull(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := sent.most(time.Minute); got != 12 {
+			t.Errorf("got %d requests within a minute, want 12", got)
+		}
+	})
+}
+
+// throttling answers 429 with a Retry-After to the first requests.
+func throttling(times int, after string) (http.HandlerFunc, *sendTimes) {
+	sent := &sendTimes{}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if len(sent.at) < times {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		sent.ServeHTTP(w, r)
+	}, sent
+}
+
+const oneRequest = `
+def pull():
+    api.get("/")
+`
+
+func TestRetryAfterPausesEverybody(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		handler, sent := throttling(1, "120")
+		n.serve(handler)
+		first := n.load(t, `api = http.client(base)`+oneRequest)
+		second := n.load(t, `api = http.client(base)`+oneRequest)
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := first.pull(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if _, err := second.pull(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if len(sent.at) != 3 {
+			t.Fatalf("got %d requests, want 3", len(sent.at))
+		}
+		for _, at := range sent.at[1:] {
+			if d := at.Sub(began); d < 120*time.Second || d > 121*time.Second {
+				t.Errorf("a request was sent after %v, want 120s to 121s", d)
+			}
+		}
+		if n.waits.sum < 239 || n.waits.sum > 242 {
+			t.Errorf("counted %vs of waiting, want about 240s for two", n.waits.sum)
+		}
+	})
+}
+
+func TestOtherCredentialsAreNotPaused(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		handler, _ := throttling(1, "3600")
+		n.serve(handler)
+		_, err := n.load(t, `api = http.client(base)`+oneRequest).pull(t.Context())
+		wantError(t, err, engine.CodeThrottled, "429 Too Many Requests")
+		other := n.load(t, `api = http.client(base, auth = http.bearer(config.secret("secret")))`+oneRequest)
+		if _, err := other.pull(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLongPausesEndThePull(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, after string
+		deadline    time.Duration
+	}{
+		{"beyond what a pull waits", "3600", 24 * time.Hour},
+		{"beyond the end of the pull", "120", time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			n := newBubbleTest(t, nil)
+			synctest.Test(t, func(t *testing.T) {
+				handler, sent := throttling(1, c.after)
+				n.serve(handler)
+				script := n.load(t, `api = http.client(base)`+oneRequest)
+				ctx, cancel := context.WithTimeout(t.Context(), c.deadline)
+				defer cancel()
+				began := time.Now()
+				for range 2 { // the second is told without asking the API
+					_, err := script.pull(ctx)
+					wantError(t, err, engine.CodeThrottled)
+					after, _ := time.ParseDuration(c.after + "s")
+					e, _ := errors.AsType[*engine.Error](err)
+					if e.Wait < after || e.Wait > after+time.Second {
+						t.Errorf("got wait %v, want %v", e.Wait, after)
+					}
+				}
+				if len(sent.at) != 1 || time.Since(began) != 0 {
+					t.Errorf("got %d requests in %v, want 1 and no waiting", len(sent.at), time.Since(began))
+				}
+			})
+		})
+	}
+}
+
+func TestRetriesAreBoundedAndBackOff(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		sent := &sendTimes{}
+		n.serve(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			sent.ServeHTTP(w, r)
+		})
+		_, err := n.load(t, `api = http.client(base, retry = http.retry(3, backoff = "2s", cap = "5s"))`+oneRequest).pull(t.Context())
+		wantError(t, err, engine.CodeThrottled, "GET https://api.example.com/: 503 Service Unavailable")
+		if len(sent.at) != 4 {
+			t.Fatalf("got %d requests, want 4", len(sent.at))
+		}
+		for i, most := range []time.Duration{2 * time.Second, 4 * time.Second, 5 * time.Second} {
+			if d := sent.at[i+1].Sub(sent.at[i]); d < most/2 || d > most {
+				t.Errorf("wait %d was %v, want %v to %v", i+1, d, most/2, most)
+			}
+		}
+	})
+}

@@ -1,0 +1,198 @@
+package builtins
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"go.starlark.net/starlark"
+
+	"starling/engine"
+)
+
+// pages are the answers of an API to one question, page by page, as a value to loop over. Each loop
+// begins at the first page.
+type pages struct {
+	thread *starlark.Thread
+	pull   *engine.Pull
+	call   call
+	next   pager
+	max    int
+}
+
+var _ starlark.Iterable = (*pages)(nil)
+
+func (ps *pages) String() string        { return fmt.Sprintf("pages(%q)", ps.call.path) }
+func (ps *pages) Type() string          { return "pages" }
+func (ps *pages) Freeze()               {}
+func (ps *pages) Truth() starlark.Bool  { return true }
+func (ps *pages) Hash() (uint32, error) { return 0, errors.New("unhashable: pages") }
+
+// Iterate begins at the first page.
+func (ps *pages) Iterate() starlark.Iterator {
+	return &pageIterator{pages: ps, call: ps.call, seen: map[[32]byte]bool{}}
+}
+
+func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	ps := &pages{thread: thread, max: 10_000, call: call{client: b.Receiver().(*client), method: http.MethodGet}}
+	var next starlark.Value
+	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max)
+	if err != nil {
+		return nil, err
+	}
+	if ps.pull, err = engine.PullOf(thread); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if ps.next, err = pagerOf(thread, next); err != nil {
+		return nil, fmt.Errorf("%s: next: %w", b.Name(), err)
+	}
+	switch {
+	case ps.max < 1:
+		return nil, fmt.Errorf("%s: max_pages: got %d, want at least 1", b.Name(), ps.max)
+	case ps.call.method != http.MethodGet && ps.call.method != http.MethodPost:
+		return nil, fmt.Errorf(`%s: method: got %q, want "GET" or "POST"`, b.Name(), ps.call.method)
+	case ps.call.json != nil && ps.call.method != http.MethodPost:
+		return nil, fmt.Errorf(`%s: json needs method = "POST"`, b.Name())
+	}
+	if _, err := ps.call.request(); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return ps, nil
+}
+
+// A pageIterator goes through pages. An iterator of Starlark cannot fail, so a failure is left on the
+// thread and stops it at its next instruction.
+type pageIterator struct {
+	pages *pages
+	call  call // the latest; changed by cursors
+	last  *response
+	count int
+	seen  map[[32]byte]bool
+	done  bool
+}
+
+// Next gets the next page.
+func (it *pageIterator) Next(v *starlark.Value) bool {
+	if it.done {
+		return false
+	}
+	page, err := it.step()
+	if err != nil {
+		failIterator(it.pages.thread, err)
+	}
+	if err != nil || page == nil {
+		it.done, it.last = true, nil
+		return false
+	}
+	it.last, *v = page, page
+	return true
+}
+
+// Done ends the loop.
+func (it *pageIterator) Done() { it.done, it.last = true, nil }
+
+// step returns the next page, nil at the end.
+func (it *pageIterator) step() (*response, error) {
+	r, err := it.request()
+	if err != nil || r == nil {
+		return nil, err
+	}
+	p := it.pages.pull
+	if it.count == it.pages.max {
+		return nil, &engine.Error{Code: engine.CodeTooLarge, Op: r.op(p), Err: fmt.Errorf("there are more than %d pages", it.pages.max),
+			Hint: "ask for less at a time, or raise max_pages in the script"}
+	}
+	key := sha256.Sum256(append([]byte(r.method+" "+r.url.String()+"\n"), r.body...))
+	if it.seen[key] {
+		return nil, &engine.Error{Code: engine.CodeUpstream, Op: r.op(p), Err: errors.New("the API's pages go round in a circle: this one was read before in the same loop")}
+	}
+	it.seen[key] = true
+	page, err := it.call.send(p, r, func(a *answer) error {
+		if a.status == http.StatusNoContent {
+			return nil
+		}
+		return parseBody(p, r, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	it.count++
+	p.Stats.Pages++
+	p.Env().Telemetry.Pages.Add(p.Context(), 1, collectorAttr(p))
+	if page.answer.status == http.StatusNoContent {
+		return nil, nil
+	}
+	return page, nil
+}
+
+// request returns the request of the next page, nil when there is none.
+func (it *pageIterator) request() (*request, error) {
+	if it.last == nil {
+		return it.call.request()
+	}
+	place := it.last.request.op(it.pages.pull)
+	step, err := it.pages.next(it.last, it.call)
+	if err != nil {
+		return nil, pageError(place, err)
+	}
+	switch {
+	case step.link != "":
+		r := *it.last.request
+		if r.url, err = r.scope.resolve(it.last.answer.url, step.link); err != nil {
+			return nil, pageError(place, fmt.Errorf("next page: %w", err))
+		}
+		return &r, nil
+	case step.change != nil:
+		if err := it.change(step.change); err != nil {
+			return nil, pageError(place, fmt.Errorf("next page: %w", err))
+		}
+		return it.call.request()
+	}
+	return nil, nil
+}
+
+// change sets parameters for the next page: in the JSON if that is what the call sends, in the query
+// otherwise.
+func (it *pageIterator) change(with *starlark.Dict) error {
+	if it.call.json == nil {
+		more, err := paramsOf("params", with)
+		it.call.params = it.call.params.merge(more)
+		return err
+	}
+	old, ok := it.call.json.(starlark.IterableMapping)
+	if !ok {
+		return fmt.Errorf("json: got %s, want a dict to change", it.call.json.Type())
+	}
+	merged := new(starlark.Dict)
+	for _, items := range [][]starlark.Tuple{old.Items(), with.Items()} {
+		for _, item := range items {
+			if err := merged.SetKey(item[0], item[1]); err != nil {
+				return err
+			}
+		}
+	}
+	it.call.json = merged
+	return nil
+}
+
+// pageError says at which page the next one could not be found. Errors of the script's own functions
+// keep their backtrace.
+func pageError(place string, err error) error {
+	if _, ok := errors.AsType[*starlark.EvalError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*engine.Error](err); ok {
+		return err
+	}
+	return &engine.Error{Code: engine.CodeUpstream, Op: place, Err: err}
+}
+
+// iteratorError is where the engine looks for the reason when a loop stopped its thread.
+const iteratorError = "starling.iterator_error"
+
+// failIterator makes err the error of the loop that runs on thread.
+func failIterator(thread *starlark.Thread, err error) {
+	thread.SetLocal(iteratorError, err)
+	thread.Cancel(err.Error())
+}

@@ -1,0 +1,208 @@
+package builtins
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"go.starlark.net/starlark"
+
+	"starling/engine"
+)
+
+// A request is an HTTP request that can be sent any number of times.
+type request struct {
+	span    string // name of the span of each attempt
+	method  string
+	url     *url.URL
+	header  http.Header // what only the base's origin may see is in private instead
+	private http.Header
+	body    []byte
+	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
+	scope   scope
+	masked  []string // query parameters that are secrets
+}
+
+// An answer is a whole HTTP answer, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte         // decompressed
+	url    *url.URL       // after redirects
+	doc    starlark.Value // the body, once somebody has parsed it
+}
+
+// statusText is the status as people know it, such as "404 Not Found".
+func (a *answer) statusText() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)))
+}
+
+// op names the request in errors.
+func (r *request) op(p *engine.Pull) string {
+	return r.method + " " + shownURL(p.Env().Redactor, r.url, r.masked)
+}
+
+// send sends the request once and reads the whole answer, whatever its status. Every error is an
+// *engine.Error or comes from the network; none shows a secret.
+func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a *answer, err error) {
+	t := p.Env().Telemetry
+	ctx, span := p.StartSpan(r.span, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		engine.KeyMethod.String(r.method), engine.KeyAttempt.Int(attempt),
+		engine.KeyURL.String(shownURL(p.Env().Redactor, r.url, r.masked))))
+	began := time.Now()
+	defer func() {
+		attributes := []attribute.KeyValue{engine.KeyCollector.String(p.Collector())}
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		} else {
+			attributes = append(attributes, engine.KeyStatus.Int(a.status))
+			span.SetAttributes(engine.KeyStatus.Int(a.status), engine.KeyBytes.Int(len(a.body)))
+		}
+		span.End()
+		p.Stats.Requests++
+		t.Requests.Add(ctx, 1, metric.WithAttributes(attributes...))
+		t.RequestTime.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(attributes...))
+	}()
+	limit := r.timeout
+	if limit == 0 {
+		limit = p.Env().Limits.HTTPTimeout
+	}
+	late := fmt.Errorf("no complete answer within %v", Duration(limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
+	defer cancel()
+	a, err = r.roundTrip(ctx, p.Env(), credentials)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return a, cleanError(p.Env().Redactor, err)
+}
+
+func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials http.Header) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	setDefaults(req.Header)
+	addHeader(req.Header, r.header)
+	if r.scope.credentialed(r.url) {
+		addHeader(req.Header, r.private)
+		addHeader(req.Header, credentials)
+	}
+	// Asked for here and not left to the transport, so that the size of what comes out is limited
+	// whatever the transport.
+	req.Header.Set("Accept-Encoding", "gzip")
+	client := &http.Client{Transport: env.Transport, CheckRedirect: r.redirect(credentials)}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp, env.Limits.ResponseBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body, url: resp.Request.URL}, nil
+}
+
+func setDefaults(h http.Header) {
+	h.Set("Accept", "application/json")
+	h.Set("User-Agent", userAgent())
+}
+
+// userAgent names the program and the version it was built from.
+var userAgent = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return "starling/" + info.Main.Version
+	}
+	return "starling/dev"
+})
+
+func addHeader(h, more http.Header) {
+	for name, values := range more {
+		h[name] = values
+	}
+}
+
+// redirect decides about redirects. The library would send every header but the best known ones to
+// wherever a redirect leads, and all of them from https to http of the same host.
+func (r *request) redirect(credentials http.Header) func(*http.Request, []*http.Request) error {
+	return func(next *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return &engine.Error{Code: engine.CodeUpstream, Err: errors.New("redirected 10 times")}
+		}
+		if err := r.scope.check(next.URL); err != nil {
+			return &engine.Error{Code: engine.CodeUpstream, Err: fmt.Errorf("redirect refused: %w", err)}
+		}
+		next.Header.Del("Referer") // would hand the query of this URL to the next server
+		if !r.scope.credentialed(next.URL) {
+			for name := range r.private {
+				next.Header.Del(name)
+			}
+			for name := range credentials {
+				next.Header.Del(name)
+			}
+		}
+		return nil
+	}
+}
+
+// readBody reads a body to its end, decompressed, up to max bytes.
+func readBody(resp *http.Response, max int64) ([]byte, error) {
+	var body io.Reader = resp.Body
+	size := resp.ContentLength
+	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unzipped, err := gzip.NewReader(resp.Body)
+		if err == io.EOF {
+			return nil, nil // an empty body is sent as it is
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compressed body: %w", err)
+		}
+		body, size = unzipped, 4*size
+	default:
+		return nil, fmt.Errorf("the body is encoded as %q, but gzip was asked for", encoding)
+	}
+	var buf bytes.Buffer
+	if size > 0 {
+		buf.Grow(int(min(size, max)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(body, max+1))
+	if n > max {
+		return nil, &engine.Error{Code: engine.CodeTooLarge, Err: fmt.Errorf("the answer is longer than %d bytes", max),
+			Hint: "raise starling.limits.response_bytes, or ask for smaller pages in the script"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("body broke off after %d bytes: %w", n, err)
+	}
+	return buf.Bytes(), nil
+}
+
+// cleanError takes the URL, with its query, out of an error of net/http, and known secrets out of
+// the rest.
+func cleanError(r *engine.Redactor, err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if err == nil {
+		return nil
+	}
+	if text := err.Error(); r.Redact(text) != text {
+		return errors.New(r.Redact(text))
+	}
+	return err
+}

@@ -1,0 +1,38 @@
+package builtins
+
+import (
+	"testing"
+	"time"
+)
+
+// FuzzMoment: what is read as a time is written so that it reads as the same one, and what RFC 3339
+// says is a time is one.
+func FuzzMoment(f *testing.F) {
+	for _, seed := range []string{
+		"2026-09-17T08:33:01.5971826", "2026-09-17T08:33:01Z", "2026-09-17 08:33:01.123456789012+02:00", "2026-09-17", "2024-02-29T23:59:59,9-0330",
+		"/Date(1700000000000)/", "/Date(-62135596800000+0100)/", "0001-01-01T00:00:00", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-01:00",
+		"2026-02-30", "", "2026-09-17T", "2026-09-17T08:33:01.", "/Date()/", "0000-01-01T00:00:00+01:00",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, ok := parseMoment(s)
+		if want, err := time.Parse(time.RFC3339Nano, s); err == nil && want.UTC().Year() >= 0 && want.UTC().Year() <= 9999 {
+			if _, offset := want.Zone(); offset < 86400 && offset > -86400 && !(ok && c.time().Equal(want)) {
+				t.Fatalf("%q: got %v %v, want %v", s, c.time(), ok, want)
+			}
+		}
+		if !ok {
+			return
+		}
+		c.digits = 9
+		text := string(c.appendMoment(nil))
+		back, ok := parseMoment(text)
+		if !ok || !back.time().Equal(c.time()) {
+			t.Fatalf("%q is written as %s, which reads as %v", s, text, back.time())
+		}
+		if want := c.time().Format("2006-01-02T15:04:05.000000000Z"); text != want {
+			t.Fatalf("%q: written as %s, want %s", s, text, want)
+		}
+	})
+}
