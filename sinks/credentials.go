@@ -1,0 +1,232 @@
+package sinks
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"starling/engine"
+)
+
+// credentialFiles are what a TLS connection to Devo is made with.
+type credentialFiles struct {
+	chain, cert, key string // absolute paths
+	server           string // the host connected to
+	strict           bool   // the server's certificate must be in that name
+}
+
+// load reads the files and checks all that can be known before connecting.
+func (f *credentialFiles) load() (*tls.Config, *engine.Error) {
+	chain, err := f.readChain()
+	if err != nil {
+		return nil, configError(err, "download the chain (CA) file of your Devo domain again")
+	}
+	pair, err := f.readPair()
+	if err != nil {
+		return nil, configError(err, "download certificate and private key of the same credential again, as PEM")
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		ServerName: f.server,
+		// Certificates would hold it back from servers that do not list its issuer.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
+		// Devo's certificates have no subject alternative names, which crypto/tls insists on: verify
+		// does the verification instead.
+		InsecureSkipVerify:          true,
+		VerifyConnection:            func(state tls.ConnectionState) error { return f.verify(state, chain) },
+		ClientSessionCache:          tls.NewLRUClientSessionCache(2),
+		DynamicRecordSizingDisabled: true,
+	}, nil
+}
+
+func configError(err error, hint string) *engine.Error {
+	return &engine.Error{Code: engine.CodeConfig, Err: err, Hint: hint}
+}
+
+func (f *credentialFiles) readChain() (*x509.CertPool, error) {
+	blocks, err := readPEM(f.chain)
+	if err != nil {
+		return nil, err
+	}
+	pool, found := x509.NewCertPool(), false
+	for _, block := range blocks {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("chain file %s: %w", f.chain, err)
+		}
+		pool.AddCert(cert)
+		found = true
+	}
+	if !found {
+		return nil, fmt.Errorf("chain file %s holds %s, want certificates", f.chain, kindsOf(blocks))
+	}
+	return pool, nil
+}
+
+func (f *credentialFiles) readPair() (tls.Certificate, error) {
+	none := tls.Certificate{}
+	certs, err := readPEM(f.cert)
+	if err != nil {
+		return none, err
+	}
+	if !holds(certs, "CERTIFICATE") {
+		return none, fmt.Errorf("certificate file %s holds %s, want a certificate", f.cert, kindsOf(certs))
+	}
+	keys, err := readPEM(f.key)
+	if err != nil {
+		return none, err
+	}
+	if !holds(keys, "PRIVATE KEY") {
+		return none, fmt.Errorf("key file %s holds %s, want a private key", f.key, kindsOf(keys))
+	}
+	for _, block := range keys {
+		if strings.HasPrefix(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return none, fmt.Errorf("key file %s is encrypted with a password; decrypt it: openssl pkey -in %s -out decrypted.key", f.key, f.key)
+		}
+	}
+	pair, err := tls.X509KeyPair(encode(certs), encode(keys))
+	if err != nil {
+		return none, fmt.Errorf("certificate %s and key %s: %w", f.cert, f.key, err)
+	}
+	return pair, checkDates(pair.Leaf, "certificate "+f.cert, time.Now())
+}
+
+func checkDates(cert *x509.Certificate, name string, now time.Time) error {
+	if now.After(cert.NotAfter) {
+		return fmt.Errorf("%s expired on %s", name, cert.NotAfter.UTC().Format(time.DateTime))
+	}
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("%s is not valid before %s; this machine's clock says %s",
+			name, cert.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	}
+	return nil
+}
+
+// verify takes the place of crypto/tls's own verification, also when a session is resumed.
+func (f *credentialFiles) verify(state tls.ConnectionState, chain *x509.CertPool) error {
+	leaf := state.PeerCertificates[0]
+	options := x509.VerifyOptions{Roots: chain, Intermediates: x509.NewCertPool()}
+	for _, cert := range state.PeerCertificates[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	if _, err := leaf.Verify(options); err != nil {
+		return &serverCertError{leaf, err}
+	}
+	if f.strict && !isNamed(leaf, f.server) {
+		return &serverCertError{leaf, errOtherName}
+	}
+	return nil
+}
+
+var errOtherName = errors.New("issued to another name")
+
+// serverCertError says that the server's certificate was refused, and why.
+type serverCertError struct {
+	cert *x509.Certificate
+	err  error
+}
+
+func (e *serverCertError) Error() string {
+	return fmt.Sprintf("certificate of the server, %s: %v", e.cert.Subject, e.err)
+}
+
+func (e *serverCertError) Unwrap() error { return e.err }
+
+// isNamed reports whether cert is for host: by its alternative names or, if it has none, by its
+// common name.
+func isNamed(cert *x509.Certificate, host string) bool {
+	if len(cert.DNSNames)+len(cert.IPAddresses) == 0 {
+		name := cert.Subject.CommonName
+		cert = &x509.Certificate{DNSNames: []string{name}}
+		if ip := net.ParseIP(name); ip != nil {
+			cert = &x509.Certificate{IPAddresses: []net.IP{ip}}
+		}
+	}
+	return cert.VerifyHostname(host) == nil
+}
+
+// explain puts an error of a TLS connection into words.
+func (f *credentialFiles) explain(err error) (text, hint string) {
+	if server, ok := errors.AsType[*serverCertError](err); ok {
+		return "", f.explainServer(server)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the server does not speak TLS on this port", "check address and port; for plain TCP use an output of type syslog"
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return "the server refused the TLS connection",
+			fmt.Sprintf("it may not know the certificate %s, or not accept it any more; download a valid one", f.cert)
+	}
+	if errors.Is(err, errBareFIN) {
+		return "", "if this receiver never sends one, set accept_bare_fin: true, which trusts a mere FIN"
+	}
+	if errors.Is(err, io.EOF) {
+		return "the server hung up during the TLS handshake", "check address and port"
+	}
+	return explainNetwork(err)
+}
+
+func (f *credentialFiles) explainServer(e *serverCertError) string {
+	if e.err == errOtherName {
+		return fmt.Sprintf("address is %s; correct it, or set verify: devo to accept any name that the chain file vouches for", f.server)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.err); ok {
+		return fmt.Sprintf("the chain file %s does not vouch for it, as %s issued it; use the chain file of the domain that address belongs to", f.chain, e.cert.Issuer)
+	}
+	if err := checkDates(e.cert, "it", time.Now()); err != nil {
+		return err.Error() + "; whoever runs the server must renew it, unless this machine's clock is wrong"
+	}
+	return ""
+}
+
+// readPEM returns the blocks of a PEM file, of which there is at least one.
+func readPEM(path string) ([]*pem.Block, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var blocks []*pem.Block
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		blocks = append(blocks, block)
+	}
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("file %s is not PEM: it has no line -----BEGIN …-----", path)
+	}
+	return blocks, nil
+}
+
+func encode(blocks []*pem.Block) []byte {
+	var text bytes.Buffer
+	for _, block := range blocks {
+		_ = pem.Encode(&text, block) // a bytes.Buffer takes everything
+	}
+	return text.Bytes()
+}
+
+func holds(blocks []*pem.Block, kind string) bool {
+	for _, block := range blocks {
+		if strings.HasSuffix(block.Type, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func kindsOf(blocks []*pem.Block) string {
+	names := make([]string, len(blocks))
+	for i, block := range blocks {
+		names[i] = block.Type
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,84 @@
+package sinks
+
+import (
+	"crypto/tls"
+	"sync/atomic"
+
+	"starling/engine"
+)
+
+// devo sends to Devo, or to a relay, over TLS with a client certificate.
+type devo struct {
+	*epochs
+	files credentialFiles
+	tls   atomic.Pointer[tls.Config]
+}
+
+var (
+	_ engine.Sink     = (*devo)(nil)
+	_ engine.Reloader = (*devo)(nil)
+)
+
+// newDevo makes a sink of the types devo_platform and relay. Its keys, beside those of syslog:
+//
+//	address          such as collector-eu.devo.io (alias url)
+//	port             443
+//	type             SSL, the only one
+//	chain, cert,     the three files from Devo's page of credentials, PEM, looked up in certs/
+//	key              (aliases chain_loc, cert_loc, key_loc)
+//	verify           devo: the server's certificate must be signed by chain, whatever its name, as
+//	                 Devo's own collectors have it; strict: its name must also be address (devo)
+//	accept_bare_fin  count an end of the connection without TLS's close_notify as an acknowledgement,
+//	                 for receivers that never send one (false)
+//
+// The keys of Devo's collectors for retries, compression and statistics are accepted and not used: the
+// engine retries for as long as it takes, and nothing is sent compressed.
+func newDevo(out engine.Output, env Env) (engine.Sink, error) {
+	c := out.Config
+	s := &devo{epochs: newEpochs(out, env, 443)}
+	c.Choice("type", "SSL", "SSL")
+	s.files = credentialFiles{
+		chain:  credentialFile(c, "chain"),
+		cert:   credentialFile(c, "cert"),
+		key:    credentialFile(c, "key"),
+		server: s.host,
+		strict: c.Choice("verify", "devo", "devo", "strict") == "strict",
+	}
+	s.bareFIN = c.Bool("accept_bare_fin", false)
+	c.Int("concurrent_connections", 1, 1, 1)
+	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
+		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",
+		"period_sender_stats_in_seconds", "threshold_for_using_gzip_in_transport_layer",
+		"compression_level", "compression_buffer_in_bytes")
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	s.epochs.config = s.tls.Load
+	s.epochs.explain = s.files.explain
+	if err := s.Reload(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func credentialFile(c *engine.Section, key string) string {
+	key = either(c, key, key+"_loc")
+	if !c.Has(key) {
+		c.Errorf(key, "is missing; sending to Devo takes the three files chain, cert and key")
+	}
+	return c.File(key, "certs", ".")
+}
+
+// Files lists the chain, the certificate and its key.
+func (s *devo) Files() []string { return []string{s.files.chain, s.files.cert, s.files.key} }
+
+// Reload reads the three files again. The next epoch uses them; if one is wrong, all stay as they were.
+func (s *devo) Reload() error {
+	config, err := s.files.load()
+	if err != nil {
+		err.Op = s.op
+		return err
+	}
+	s.tls.Store(config)
+	return nil
+}

@@ -1,0 +1,210 @@
+package sinks
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"starling/engine"
+)
+
+const (
+	// Frames are gathered so that TLS records, which carry up to 16 KiB, are full but for the last.
+	bufferSize     = 128 << 10
+	writeTimeout   = 30 * time.Second
+	confirmTimeout = 10 * time.Second
+)
+
+// epochs delivers frames over TCP, with or without TLS. Syslog has no acknowledgement, and a write
+// that went well says only that this machine's kernel took the bytes. So each epoch has a connection
+// of its own, and the end of the connection is the acknowledgement: Flush half-closes it and waits
+// for the receiver to close its side. A receiver does that when it has read to the end; one that
+// dies, or closes with bytes unread, makes its kernel send a reset instead.
+//
+// This proves that whoever ends the connection has read everything: the receiver, or a balancer in
+// front of it. Nothing a sender can see proves more.
+type epochs struct {
+	op      string                          // names the output in errors
+	host    string                          // to connect to
+	address string                          // host:port
+	config  func() *tls.Config              // the present one; returns nil for plain TCP
+	explain func(error) (text, hint string) // puts an error into words; no hint if nobody knows one
+
+	confirm time.Duration // how long to wait for the receiver's end
+	timeout time.Duration // how long one write may take
+	bareFIN bool          // accept a FIN without close_notify as the receiver's end
+
+	frames framer
+	buf    []byte
+	dirty  bool // something was sent since the last successful Flush
+	link   *link
+	spare  *spare
+}
+
+// Send frames events and writes them when there are enough for a write, always whole frames: a
+// receiver may take what an interrupted write leaves of one for an event.
+func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
+	if ctx.Err() != nil {
+		return s.failed(ctx, context.Cause(ctx))
+	}
+	for i := range events {
+		s.buf = s.frames.append(s.buf, &events[i])
+		s.dirty = true
+		if len(s.buf) < bufferSize {
+			continue
+		}
+		if err := s.put(ctx); err != nil {
+			return s.failed(ctx, err)
+		}
+		// The next epoch will need a connection soon: there is more than one write of this one.
+		if s.spare == nil {
+			s.spare = newSpare(s.dial)
+		}
+	}
+	return nil
+}
+
+// Flush ends the connection and returns nil when the receiver has ended it too, having read it all.
+func (s *epochs) Flush(ctx context.Context) error {
+	if !s.dirty {
+		return nil
+	}
+	if err := s.end(ctx); err != nil {
+		return s.failed(ctx, err)
+	}
+	s.reset((*link).close)
+	return nil
+}
+
+func (s *epochs) end(ctx context.Context) error {
+	if err := s.put(ctx); err != nil {
+		return err
+	}
+	if s.link.isOver() {
+		// It did not end because of what follows, so it says nothing about what was read.
+		return errEarly
+	}
+	if err := s.link.closeWrite(ctx, s.timeout); err != nil {
+		return err
+	}
+	return s.link.answer(ctx, s.confirm, s.bareFIN)
+}
+
+var errEarly = errors.New("the receiver closed the connection by itself")
+
+// put writes the buffer, on a new connection if there is none.
+func (s *epochs) put(ctx context.Context) error {
+	if s.link == nil {
+		link, err := s.connect(ctx)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		s.link = link
+	}
+	err := s.link.write(ctx, s.timeout, s.buf)
+	s.buf = s.buf[:0]
+	return err
+}
+
+func (s *epochs) connect(ctx context.Context) (*link, error) {
+	if s.spare != nil {
+		link := s.spare.take(ctx)
+		s.spare = nil
+		if link != nil {
+			if !link.isOver() && link.config == s.config() {
+				return link, nil
+			}
+			link.close()
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return s.dial(ctx)
+}
+
+func (s *epochs) dial(ctx context.Context) (*link, error) {
+	return dialTCP(ctx, s.address, s.config())
+}
+
+// reset forgets the epoch and ends its connection.
+func (s *epochs) reset(end func(*link)) {
+	if s.link != nil {
+		end(s.link)
+		s.link = nil
+	}
+	s.buf, s.dirty = s.buf[:0], false
+}
+
+// failed drops the epoch and says why it failed, in words for the person who reads the log. It drops
+// the spare too: what happened to one connection may have happened to the other.
+func (s *epochs) failed(ctx context.Context, err error) error {
+	s.dropSpare()
+	if ctx.Err() != nil {
+		s.reset((*link).close)
+		return &engine.Error{Code: engine.CodeCanceled, Op: s.op, Err: context.Cause(ctx)}
+	}
+	err = s.reason(err)
+	s.reset((*link).abort)
+	text, hint := s.explain(err)
+	if text != "" {
+		err = fmt.Errorf("%s: %w", text, err)
+	}
+	return &engine.Error{Code: engine.CodeSink, Op: s.op, Hint: hint, Err: err}
+}
+
+// reason returns why the receiver hung up, if it did: better than the broken pipe which that causes.
+func (s *epochs) reason(err error) error {
+	if s.link == nil || !hungUp(err) {
+		return err
+	}
+	select {
+	case <-s.link.ended:
+	case <-time.After(time.Second):
+		return err
+	}
+	if s.link.err == io.EOF {
+		return errEarly
+	}
+	return s.link.err
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// Close ends the connections.
+func (s *epochs) Close() error {
+	s.reset((*link).close)
+	s.dropSpare()
+	return nil
+}
+
+func (s *epochs) dropSpare() {
+	if s.spare != nil {
+		s.spare.drop()
+		s.spare = nil
+	}
+}
+
+// explainNetwork explains what any connection may end with.
+func explainNetwork(err error) (text, hint string) {
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return "", "if the receiver is slow, raise confirm_timeout"
+	case errors.Is(err, errUnread), errors.Is(err, errEarly):
+		return "", ""
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the receiver broke the connection", ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens there", "check address and port"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "the receiver takes no bytes", ""
+	}
+	return "", ""
+}

@@ -1,0 +1,212 @@
+package sinks
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	connectTimeout = 10 * time.Second
+	// A receiver that says it is done closes its socket at once; this is how long the segment that
+	// says whether it did so in order may take.
+	closingTimeout = 2 * time.Second
+)
+
+// dialer notices a dead peer in about 30 s; with Go's defaults it takes 150 s and more.
+var dialer = net.Dialer{
+	Timeout: connectTimeout,
+	KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3,
+	},
+	Control: setUserTimeout,
+}
+
+// link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends:
+// receivers of syslog have nothing to say but why they hang up, and how.
+type link struct {
+	tcp    *net.TCPConn
+	stream interface {
+		io.ReadWriter
+		CloseWrite() error
+	}
+	wire   *wire       // below TLS; nil without it
+	config *tls.Config // what it was made with
+
+	over  chan struct{} // closed when the receiver's stream is over, for good or bad
+	ended chan struct{} // closed when it is also known how the connection ended
+	err   error         // how; read it after ended
+}
+
+// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil.
+func dialTCP(ctx context.Context, address string, config *tls.Config) (*link, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	l := &link{tcp: tcp, stream: tcp, config: config, over: make(chan struct{}), ended: make(chan struct{})}
+	if config != nil {
+		l.wire = &wire{TCPConn: tcp}
+		secure := tls.Client(l.wire, config)
+		ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errHandshake)
+		defer cancel()
+		if err := secure.HandshakeContext(ctx); err != nil {
+			tcp.Close()
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, err
+		}
+		l.stream = secure
+	}
+	go l.read()
+	return l, nil
+}
+
+var errHandshake = fmt.Errorf("no end of the TLS handshake within %s", connectTimeout)
+
+// wire is the TCP connection as crypto/tls sees it.
+type wire struct {
+	*net.TCPConn
+	eof atomic.Bool // the peer's FIN was read
+}
+
+// Read notes the end of the stream, for crypto/tls does not tell it from a close_notify: it returns
+// io.EOF for both, if the end falls between two records.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.TCPConn.Read(p)
+	if err == io.EOF {
+		w.eof.Store(true)
+	}
+	return n, err
+}
+
+// SetWriteDeadline ignores the 5 seconds that crypto/tls allows for close_notify: behind megabytes
+// that a slow receiver has yet to take, it needs longer. Deadlines are set on the TCP connection.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+var (
+	errBareFIN = errors.New("the receiver ended the connection without TLS's close_notify")
+	errUnread  = errors.New("the receiver closed the connection without having read everything")
+)
+
+func (l *link) read() {
+	defer close(l.ended)
+	l.err = drain(l.stream)
+	close(l.over)
+	if l.wire == nil {
+		return
+	}
+	if (l.err == io.EOF && l.wire.eof.Load()) || errors.Is(l.err, io.ErrUnexpectedEOF) {
+		l.err = errBareFIN
+	}
+	if l.err != io.EOF {
+		return
+	}
+	// A program that stops in good order says close_notify even when it leaves bytes unread; but
+	// then its kernel sends a reset, not a FIN.
+	l.tcp.SetReadDeadline(time.Now().Add(closingTimeout))
+	if err := drain(l.tcp); err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		l.err = fmt.Errorf("%w: %w", errUnread, err)
+	}
+}
+
+// isOver reports whether the receiver has ended its side, or the connection broke.
+func (l *link) isOver() bool {
+	select {
+	case <-l.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain reads until an error, which it returns.
+func drain(r io.Reader) error {
+	var buf [512]byte
+	for {
+		if _, err := r.Read(buf[:]); err != nil {
+			return err
+		}
+	}
+}
+
+// write writes b, within timeout and before ctx ends.
+func (l *link) write(ctx context.Context, timeout time.Duration, b []byte) error {
+	return l.bounded(ctx, timeout, func() error {
+		_, err := l.stream.Write(b)
+		return err
+	})
+}
+
+// closeWrite says that nothing more will come: close_notify, if there is TLS, and FIN.
+func (l *link) closeWrite(ctx context.Context, timeout time.Duration) error {
+	return l.bounded(ctx, timeout, func() error {
+		if err := l.stream.CloseWrite(); err != nil || l.wire == nil {
+			return err
+		}
+		return l.tcp.CloseWrite()
+	})
+}
+
+func (l *link) bounded(ctx context.Context, timeout time.Duration, f func() error) error {
+	l.tcp.SetWriteDeadline(time.Now().Add(timeout))
+	stop := context.AfterFunc(ctx, func() { l.tcp.SetWriteDeadline(time.Unix(1, 0)) })
+	err := f()
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// answer waits for the receiver's end of the connection and returns nil if that end proves that it
+// has read everything. It waits for patience, and again for as long as the receiver's side goes on
+// taking bytes from ours.
+func (l *link) answer(ctx context.Context, patience time.Duration, bareFIN bool) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for before := queued(l.tcp); ; {
+		select {
+		case <-l.ended:
+			return l.verdict(bareFIN)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			now := queued(l.tcp)
+			if now >= before {
+				return fmt.Errorf("%w within %s", errNoAnswer, patience)
+			}
+			before = now
+			timer.Reset(patience)
+		}
+	}
+}
+
+var errNoAnswer = errors.New("the receiver did not answer the end of the connection")
+
+func (l *link) verdict(bareFIN bool) error {
+	if l.err != io.EOF && !(bareFIN && l.err == errBareFIN) {
+		return l.err
+	}
+	return settled(l.tcp)
+}
+
+// close closes the connection and waits for its goroutine. What was written is still on its way.
+func (l *link) close() {
+	l.tcp.Close()
+	<-l.ended
+}
+
+// abort closes the connection with a reset, so that nothing of it arrives later than what is offered
+// again on the next.
+func (l *link) abort() {
+	l.tcp.SetLinger(0)
+	l.close()
+}

@@ -1,0 +1,71 @@
+package sinks
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"starling/engine"
+)
+
+// newSyslog makes a sink of the types syslog, in_house_relay and sidecar: frames over plain TCP, one
+// per line, such as Devo's in-house relay takes them. Its keys:
+//
+//	address          host name or IP address
+//	port             1 to 65535
+//	hostname         HOST in the header of events whose table names none (this machine's name)
+//	multiline        octet counting instead of lines, for receivers that know it (false)
+//	confirm_timeout  seconds to wait for the receiver to answer the end of an epoch (10)
+//
+// concurrent_connections and period_sender_stats_in_seconds of Devo's collectors are accepted and not
+// used: order needs one connection, and statistics are metrics.
+func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
+	c := out.Config
+	s := newEpochs(out, env, 0)
+	s.config = func() *tls.Config { return nil }
+	c.Ignore("concurrent_connections", "period_sender_stats_in_seconds")
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newEpochs reads the keys that syslog and devo have in common. A port of 0 means that there is no default.
+func newEpochs(out engine.Output, env Env, port int64) *epochs {
+	c := out.Config
+	host := address(c)
+	if port == 0 && !c.Has("port") {
+		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
+	}
+	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
+	return &epochs{
+		op:      fmt.Sprintf("output %s (%s)", out.Name, at),
+		host:    host,
+		address: at,
+		explain: explainNetwork,
+		confirm: c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
+		timeout: writeTimeout,
+		frames:  framer{host: c.Text("hostname", env.Hostname), counted: c.Bool("multiline", false)},
+	}
+}
+
+// address reads the host to connect to; Devo's job files call it url.
+func address(c *engine.Section) string {
+	key := either(c, "address", "url")
+	host := strings.Trim(c.Required(key), "[]")
+	if strings.ContainsAny(host, "/@ ") || (strings.Contains(host, ":") && net.ParseIP(host) == nil) {
+		c.Errorf(key, "want a host name or an IP address alone, got %q; the port has its own key", host)
+	}
+	return host
+}
+
+// either returns key, or alias if the configuration has only that.
+func either(c *engine.Section, key, alias string) string {
+	if !c.Has(key) && c.Has(alias) {
+		return alias
+	}
+	return key
+}
