@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Certs are an authority, a server certificate and a client certificate. The server's has a common name and no other, as Devo's
+// have, so a client has to check the chain and not the host name.
+type Certs struct {
+	Domain string // common name of the client certificate, and name of its files
+	chain  []byte // PEM
+	cert   []byte // PEM
+	key    []byte // PEM
+	server tls.Certificate
+	pool   *x509.CertPool
+}
+
+// serverName is the common name of the server certificate.
+const serverName = "collector-sim.devo.io"
+
+// NewCerts makes certificates that are valid from yesterday for a year.
+func NewCerts(domain string) (*Certs, error) {
+	a, err := newAuthority()
+	if err != nil {
+		return nil, fmt.Errorf("make certificates: %w", err)
+	}
+	serverCert, serverKey, err := a.issue(2, serverName, x509.ExtKeyUsageServerAuth)
+	if err != nil {
+		return nil, fmt.Errorf("make certificates: %w", err)
+	}
+	c := &Certs{Domain: domain, chain: encode("CERTIFICATE", a.cert.Raw), pool: x509.NewCertPool()}
+	c.pool.AddCert(a.cert)
+	if c.cert, c.key, err = a.issue(3, domain, x509.ExtKeyUsageClientAuth); err != nil {
+		return nil, fmt.Errorf("make certificates: %w", err)
+	}
+	if c.server, err = tls.X509KeyPair(serverCert, serverKey); err != nil {
+		return nil, fmt.Errorf("make certificates: %w", err)
+	}
+	return c, nil
+}
+
+// Write writes chain.crt, <domain>.crt and <domain>.key into dir; only the owner can read the key.
+func (c *Certs) Write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write certificates: %w", err)
+	}
+	for name, content := range map[string][]byte{"chain.crt": c.chain, c.Domain + ".crt": c.cert, c.Domain + ".key": c.key} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return fmt.Errorf("write certificates: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Certs) serverConfig() *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{c.server},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    c.pool,
+		MinVersion:   tls.VersionTLS12,
+	}
+}
+
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority() (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := certificate(1, "Simulated Devo CA")
+	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(raw)
+	return &authority{cert, key}, err
+}
+
+// issue makes a certificate and its key, in PEM.
+func (a *authority) issue(serial int64, name string, usage x509.ExtKeyUsage) (cert, key []byte, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := certificate(serial, name)
+	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{usage}
+	raw, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	return encode("CERTIFICATE", raw), encode("PRIVATE KEY", pkcs8), err
+}
+
+func certificate(serial int64, name string) *x509.Certificate {
+	const day = 24 * time.Hour
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"Simulated Devo"}},
+		NotBefore:    time.Now().Add(-day),
+		NotAfter:     time.Now().Add(365 * day),
+	}
+}
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}

@@ -1,0 +1,317 @@
+package sim
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// DevoOptions describe the receiver. The zero value works.
+type DevoOptions struct {
+	Identity  func(message []byte) string // default TraceIdentity; "" means that the event has none
+	ReadDelay time.Duration               // before each read of at most 4 KiB, to be slow
+	// Record is a file to which every event is appended as it came, before the end of a connection is confirmed. What an
+	// earlier receiver wrote there counts as received, and a line it did not finish is removed.
+	Record string
+}
+
+// DevoCounters say what the receiver got so far.
+type DevoCounters struct {
+	Connections  int // that passed the handshake
+	Refused      int // that did not
+	Closed       int // that the sender ended in order, confirmed by a close_notify
+	Broken       int // that ended otherwise
+	Events       int
+	Bytes        int64 // of frames, with their newlines
+	Malformed    int   // lines that are no frame, and lines without an end
+	Unidentified int   // events without an identity
+}
+
+// Devo is a receiver of newline-framed syslog over TLS that demands a client certificate of its authority. It acknowledges
+// nothing, as Devo; it answers a close_notify with its own when everything before it has been taken.
+type Devo struct {
+	options DevoOptions
+	tls     *tls.Config
+	addr    string
+	wait    sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	listener net.Listener
+	open     map[*gate]bool
+	paused   chan struct{} // closed by Resume; nil when not paused
+	delay    time.Duration
+	counters DevoCounters
+	tags     map[string]int
+	tally    tally
+	file     *os.File
+	record   *bufio.Writer
+}
+
+// NewDevo starts a receiver on a free port of the loopback interface.
+func NewDevo(certs *Certs, o DevoOptions) (*Devo, error) {
+	if o.Identity == nil {
+		o.Identity = TraceIdentity
+	}
+	d := &Devo{options: o, tls: certs.serverConfig(), addr: "127.0.0.1:0", delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
+	if err := d.openRecord(); err != nil {
+		return nil, err
+	}
+	if err := d.Restart(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Addr is the address, host:port. It stays the same across Kill and Restart.
+func (d *Devo) Addr() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.addr
+}
+
+// Restart listens again after Kill, on the same port and reading.
+func (d *Devo) Restart() error {
+	l, err := net.Listen("tcp", d.Addr())
+	if err != nil {
+		return fmt.Errorf("start simulated Devo: %w", err)
+	}
+	d.Resume()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listener, d.addr, d.open = l, l.Addr().String(), map[*gate]bool{}
+	d.wait.Add(1)
+	go d.accept(l)
+	return nil
+}
+
+// Kill does what the end of the process would: nobody listens any more, every connection is reset, and what had not been read
+// is gone. It returns when nothing can be received any more.
+func (d *Devo) Kill() {
+	d.mu.Lock()
+	if d.listener != nil {
+		_ = d.listener.Close()
+	}
+	d.listener = nil
+	for g := range d.open {
+		g.reset()
+	}
+	d.mu.Unlock()
+	d.wait.Wait()
+}
+
+// Close ends the receiver and its record.
+func (d *Devo) Close() error {
+	d.Kill()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		return nil
+	}
+	err := errors.Join(d.record.Flush(), d.file.Close())
+	d.file = nil
+	return err
+}
+
+// Pause stops reading; connections stay open, and new ones wait in their handshake.
+func (d *Devo) Pause() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paused == nil {
+		d.paused = make(chan struct{})
+	}
+}
+
+// Resume reads on.
+func (d *Devo) Resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paused != nil {
+		close(d.paused)
+	}
+	d.paused = nil
+}
+
+// Slow makes every read of at most 4 KiB wait first; 0 is full speed again.
+func (d *Devo) Slow(delay time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delay = delay
+}
+
+// Counters returns what the receiver got so far.
+func (d *Devo) Counters() DevoCounters {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.counters
+}
+
+// Tags returns how many events came for each tag.
+func (d *Devo) Tags() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.tags)
+}
+
+// Compare holds what was received against the truth, in which every identity comes once: how many of it are missing, how many
+// identities it does not know, and how many events were repetitions.
+func (d *Devo) Compare(truth iter.Seq[string]) (missing, extra, duplicates int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tally.compare(truth)
+}
+
+func (d *Devo) accept(l net.Listener) {
+	defer d.wait.Done()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return // closed by Kill
+		}
+		g := &gate{Conn: conn, devo: d, dead: make(chan struct{})}
+		d.mu.Lock()
+		if d.listener != l {
+			g.reset()
+			d.mu.Unlock()
+			return
+		}
+		d.open[g] = true
+		d.wait.Add(1)
+		d.mu.Unlock()
+		go d.serve(g)
+	}
+}
+
+// serve reads one connection to its end.
+func (d *Devo) serve(g *gate) {
+	defer d.wait.Done()
+	conn := tls.Server(g, d.tls)
+	err := conn.Handshake()
+	d.mu.Lock()
+	if err == nil {
+		d.counters.Connections++
+	} else {
+		d.counters.Refused++
+	}
+	d.mu.Unlock()
+	if err == nil {
+		err = d.readFrames(bufio.NewReaderSize(conn, 64<<10))
+		d.finish(err)
+	}
+	_ = conn.Close() // sends close_notify; a connection that was reset cannot say more
+	d.mu.Lock()
+	delete(d.open, g)
+	d.mu.Unlock()
+}
+
+// readFrames takes frames until the connection ends; io.EOF means that the sender ended it in order.
+func (d *Devo) readFrames(r *bufio.Reader) error {
+	var long []byte // the start of a line that does not fit the buffer
+	for {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, line...)
+			continue
+		}
+		if len(long) > 0 {
+			line = append(long, line...)
+			long = nil
+		}
+		if err != nil {
+			if len(line) > 0 {
+				d.torn()
+			}
+			return err
+		}
+		d.take(line)
+	}
+}
+
+func (d *Devo) torn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.counters.Malformed++
+}
+
+// take counts and records one line, which ends in a newline.
+func (d *Devo) take(line []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.count(line[:len(line)-1]) && d.file != nil {
+		if _, err := d.record.Write(line); err != nil {
+			panic(fmt.Errorf("simulated Devo: %w", err)) // the record is what the test will believe
+		}
+	}
+}
+
+func (d *Devo) count(line []byte) bool {
+	frame, err := ParseFrame(line)
+	if err != nil {
+		d.counters.Malformed++
+		return false
+	}
+	d.counters.Events++
+	d.counters.Bytes += int64(len(line)) + 1
+	d.tags[string(frame.Tag)]++
+	if identity := d.options.Identity(frame.Message); identity != "" {
+		d.tally.add(identity)
+	} else {
+		d.counters.Unidentified++
+	}
+	return true
+}
+
+// finish notes how a connection ended and makes the record complete.
+func (d *Devo) finish(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == io.EOF {
+		d.counters.Closed++
+	} else {
+		d.counters.Broken++
+	}
+	if d.file != nil {
+		if err := d.record.Flush(); err != nil {
+			panic(fmt.Errorf("simulated Devo: %w", err)) // as in take
+		}
+	}
+}
+
+// openRecord reads what an earlier receiver recorded and goes on after its last whole line.
+func (d *Devo) openRecord() error {
+	if d.options.Record == "" {
+		return nil
+	}
+	file, err := os.OpenFile(d.options.Record, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("start simulated Devo: %w", err)
+	}
+	whole := int64(0)
+	r := bufio.NewReaderSize(file, 64<<10)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return errors.Join(err, file.Close())
+		}
+		whole += int64(len(line))
+		d.count(line[:len(line)-1])
+	}
+	if err := file.Truncate(whole); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if _, err := file.Seek(whole, io.SeekStart); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	d.file, d.record = file, bufio.NewWriterSize(file, 64<<10)
+	return nil
+}

@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options describe the tenant, its mail and how the service behaves. The zero value of every field is a working choice.
+type Options struct {
+	Seed         uint64
+	TenantID     string
+	ClientID     string
+	ClientSecret string
+	Organization string
+	Resource     string           // audience of the report; default https://outlook.office365.com
+	Now          func() time.Time // default time.Now; decides about visibility, expiry and retention, and is the Date header
+	Rows         Rows
+
+	PageSize      int // default 2000
+	Order         Order
+	SkipToken     string // "key" of the last row (default), or "offset": how many rows to leave out
+	Snapshot      bool   // later pages of a window show what its first page saw
+	TrailingEmpty bool   // the last page has a link to one without rows
+	RawUnicode    bool   // write characters beyond ASCII as they are, not as \u escapes
+	RetentionDays int    // default 10
+
+	TokenLifetime time.Duration // default 3599 s
+	NoRole        bool          // the application lacks the directory role: 403
+	Retired       int           // answer every report request with this status: 401, 403, 404 or 410
+	ErrorBody     string        // of 429, 500, 503: "odata" (default), "html" or "empty"
+	Throttle      Throttle
+	Faults        Faults // of report requests
+	TokenFaults   Faults
+	Latency       time.Duration // before each answer of the report
+
+	// CacheBytes is how much memory may hold rendered pages, so that a benchmark does not pay for making them: about 550 bytes
+	// a row. See Prerender. Only windows that are older than Rows.LateBy are kept.
+	CacheBytes int
+}
+
+// Counters say what happened so far.
+type Counters struct {
+	Requests     int // for the report
+	Pages        int // answered well, and whole
+	Rows         int // on those pages
+	BadRequests  int // answered with 400
+	Throttled    int // answered with 429
+	Early        int // of these, those that came before Retry-After was over
+	Unauthorized int // answered with 401 or 403
+	Tokens       int // issued
+	TokenErrors  int // refused token requests
+	Faults       int // given, report and token
+}
+
+// Microsoft is the token endpoint and the MessageTrace report. It is an http.Handler, and safe for concurrent use.
+type Microsoft struct {
+	rows   *generator
+	cache  pageCache
+	server *http.Server
+
+	mu          sync.Mutex // guards what follows
+	options     Options
+	tokens      map[string]grant
+	counters    Counters
+	faults      faultState
+	tokenFaults faultState
+	requests    int                    // that Throttle counted
+	pausedUntil time.Time              // by Throttle
+	snapshots   map[[2]int64]time.Time // when the first page of a window was asked for
+}
+
+var _ http.Handler = (*Microsoft)(nil)
+
+// NewMicrosoft returns a service with the options, and default credentials where they give none.
+func NewMicrosoft(o Options) *Microsoft {
+	o = o.withDefaults()
+	return &Microsoft{
+		rows:        newGenerator(o.Seed, o.Organization, o.Rows),
+		options:     o,
+		tokens:      map[string]grant{},
+		faults:      faultState{random: rand.New(rand.NewPCG(o.Seed, 1<<63))},
+		tokenFaults: faultState{random: rand.New(rand.NewPCG(o.Seed, 1<<63+1))},
+		snapshots:   map[[2]int64]time.Time{},
+	}
+}
+
+func (o Options) withDefaults() Options {
+	text := func(p *string, def string) {
+		if *p == "" {
+			*p = def
+		}
+	}
+	text(&o.TenantID, "3f2c1b9e-5d47-4a0b-9a66-0c1de5a7b001")
+	text(&o.ClientID, "8a1d6c54-77f0-4d0e-b6d1-52c9e4f3a002")
+	text(&o.ClientSecret, "sim~8Q+/secret=of&the%simulator")
+	text(&o.Organization, "contoso.onmicrosoft.com")
+	text(&o.Resource, "https://outlook.office365.com")
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.PageSize == 0 {
+		o.PageSize = 2000
+	}
+	if o.RetentionDays == 0 {
+		o.RetentionDays = 10
+	}
+	if o.TokenLifetime == 0 {
+		o.TokenLifetime = 3599 * time.Second
+	}
+	return o
+}
+
+// Start serves on addr, such as 127.0.0.1:0, and returns the base URL. Close ends it.
+func (m *Microsoft) Start(addr string) (base string, err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	m.server = &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
+	go func() {
+		if err := m.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			panic(err) // a simulator that dies unseen would look like an outage
+		}
+	}()
+	return "http://" + l.Addr().String(), nil
+}
+
+// Close ends what Start began, and its connections.
+func (m *Microsoft) Close() error {
+	if m.server == nil {
+		return nil
+	}
+	return m.server.Close()
+}
+
+// Change changes the options of the running service. Seed, Organization and Rows stay as they are.
+func (m *Microsoft) Change(change func(*Options)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.options)
+}
+
+// Options returns the options in force, with the defaults filled in.
+func (m *Microsoft) Options() Options {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.options
+}
+
+// Counters returns what happened so far.
+func (m *Microsoft) Counters() Counters {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counters
+}
+
+func (m *Microsoft) count(change func(*Counters)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.counters)
+}
+
+// Rows yields the rows received in [from, to) that are visible now, oldest first. A row is reused after the next is asked for.
+func (m *Microsoft) Rows(from, to time.Time) iter.Seq[*Row] {
+	now := m.Options().Now()
+	return func(yield func(*Row) bool) {
+		// Rows yet to come are not counted out: there is no end of them.
+		for _, row := range m.rows.between(ticks(from), min(ticks(to), ticks(now)+1)) {
+			if !row.Visible.After(now) && !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// Truth yields the identities of these rows: what a collector that lost nothing has sent. Each comes once.
+func (m *Microsoft) Truth(from, to time.Time) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for row := range m.Rows(from, to) {
+			if !yield(row.Identity()) {
+				return
+			}
+		}
+	}
+}
+
+// Prerender renders the pages of the light answer for the window [start, end] into the cache, as far as CacheBytes allows.
+// A window is kept under its bounds, so a benchmark prerenders exactly the windows it will ask for; others are kept when they
+// are first asked for.
+func (m *Microsoft) Prerender(start, end time.Time) {
+	o := m.Options()
+	q := query{shape: light, start: start.UTC(), end: end.UTC(), top: -1}
+	for {
+		p := m.render(&q, &o, "", o.Now())
+		if q.skip += p.count; q.skip >= p.total {
+			return
+		}
+	}
+}
+
+// ServeHTTP answers both endpoints; paths are not case-sensitive.
+func (m *Microsoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o := m.Options()
+	w.Header().Set("Date", o.Now().UTC().Format(http.TimeFormat))
+	w.Header().Set("Request-Id", randomGUID())
+	path := strings.TrimSuffix(strings.ToLower(r.URL.Path), "/")
+	tenant, endpoint, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch {
+	case path == strings.ToLower(servicePath+"MessageTrace"):
+		m.report(w, r, &o)
+	case endpoint == "oauth2/token":
+		m.token(w, r, &o, tenant, false)
+	case endpoint == "oauth2/v2.0/token":
+		m.token(w, r, &o, tenant, true)
+	default:
+		values, _ := url.ParseQuery(r.URL.RawQuery)
+		body, contentType := shapeOf(values, r.Header.Get("Accept")).failure("Resource not found for the segment '" + path[strings.LastIndex(path, "/")+1:] + "'.")
+		(&reply{status: http.StatusNotFound, contentType: contentType, parts: [][]byte{[]byte(body)}}).send(w, "")
+	}
+}
+
+func (m *Microsoft) fault(state *faultState, f Faults) Fault {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fault := state.next(f)
+	if fault != "" {
+		m.counters.Faults++
+	}
+	return fault
+}
+
+// broken is the answer of a fault that has one.
+func (m *Microsoft) broken(fault Fault, s shape, o *Options) *reply {
+	switch fault {
+	case ServerError:
+		return refusal(http.StatusInternalServerError, s, o.ErrorBody)
+	case Unavailable:
+		return refusal(http.StatusServiceUnavailable, s, o.ErrorBody)
+	}
+	return html(http.StatusOK, webPage)
+}
+
+// pause waits for the latency, or for the client to leave.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}

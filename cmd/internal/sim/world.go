@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"text/template"
+	"time"
+)
+
+// WorldOptions describe both sides and the configuration that is written for them.
+type WorldOptions struct {
+	Microsoft Options
+	Devo      DevoOptions
+	Name      string        // of the collector; default o365_emt_demo
+	Domain    string        // of the client certificate; default demo
+	Delay     time.Duration // override_delay_in_seconds; default 5 s
+	Period    time.Duration // request_period_in_seconds; default 1 s
+	DaysBack  int           // max_historic_date_cutoff_days_back; default 1
+}
+
+// World is a Microsoft and a Devo on loopback, and a folder as Devo's manual describes it:
+//
+//	Dir/config/config.yaml                          the on-premise form, pointing to both
+//	Dir/certs/{chain.crt,<domain>.crt,<domain>.key}
+//	Dir/state/                                      empty
+type World struct {
+	Microsoft *Microsoft
+	Devo      *Devo
+	Dir       string
+	Base      string // URL of Microsoft
+}
+
+// NewWorld starts both sides and writes the folder. A folder that exists keeps its state; its configuration and certificates are
+// written anew, as ports and authority are new.
+func NewWorld(dir string, o WorldOptions) (*World, error) {
+	o = o.withDefaults()
+	certs, err := NewCerts(o.Domain)
+	if err != nil {
+		return nil, err
+	}
+	if err := certs.Write(filepath.Join(dir, "certs")); err != nil {
+		return nil, err
+	}
+	devo, err := NewDevo(certs, o.Devo)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Microsoft: NewMicrosoft(o.Microsoft), Devo: devo, Dir: dir}
+	if w.Base, err = w.Microsoft.Start("127.0.0.1:0"); err != nil {
+		return nil, errors.Join(err, devo.Close())
+	}
+	if err := w.writeConfig(o); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (o WorldOptions) withDefaults() WorldOptions {
+	if o.Name == "" {
+		o.Name = "o365_emt_demo"
+	}
+	if o.Domain == "" {
+		o.Domain = "demo"
+	}
+	if o.Delay == 0 {
+		o.Delay = 5 * time.Second
+	}
+	if o.Period == 0 {
+		o.Period = time.Second
+	}
+	if o.DaysBack == 0 {
+		o.DaysBack = 1
+	}
+	return o
+}
+
+// Close ends both sides; the folder stays.
+func (w *World) Close() error { return errors.Join(w.Microsoft.Close(), w.Devo.Close()) }
+
+// ConfigFile is the path of the configuration file.
+func (w *World) ConfigFile() string { return filepath.Join(w.Dir, "config", "config.yaml") }
+
+func (w *World) writeConfig(o WorldOptions) error {
+	for _, folder := range []string{"config", "state"} {
+		if err := os.MkdirAll(filepath.Join(w.Dir, folder), 0o755); err != nil {
+			return fmt.Errorf("write configuration: %w", err)
+		}
+	}
+	host, port, err := net.SplitHostPort(w.Devo.Addr())
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	var text bytes.Buffer
+	seconds := func(d time.Duration) int { return max(1, int(d/time.Second)) }
+	if err := configTemplate.Execute(&text, map[string]any{
+		"Name": o.Name, "Domain": o.Domain, "Host": host, "Port": port, "Base": w.Base, "Microsoft": w.Microsoft.Options(),
+		"Delay": seconds(o.Delay), "Period": seconds(o.Period), "DaysBack": o.DaysBack,
+	}); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.WriteFile(w.ConfigFile(), text.Bytes(), 0o600); err != nil { // it holds a secret
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+var configTemplate = template.Must(template.New("config").Parse(`# Office 365 message trace to Devo.
+globals:
+  debug: false
+  id: not_used
+  name: {{.Name}}
+  persistence:
+    type: filesystem
+    config:
+      directory_name: state
+
+outputs:
+  devo_1:
+    type: devo_platform
+    config:
+      address: {{.Host}}          # for the real one: collector-eu.devo.io or collector-us.devo.io
+      port: {{.Port}}                # and 443
+      type: SSL
+      # Devo > Administration > Credentials > X.509 Certificates; the files are in certs/
+      chain: chain.crt
+      cert: {{.Domain}}.crt
+      key: {{.Domain}}.key
+
+inputs:
+  office365_exchange_message:
+    id: 10001
+    enabled: true
+    max_historic_date_cutoff_days_back: {{.DaysBack}}     # how far back the first run begins; Microsoft keeps 10 days
+    credentials:
+      tenant_id: {{.Microsoft.TenantID}}
+      client_id: {{.Microsoft.ClientID}}
+      client_secret: {{printf "%q" .Microsoft.ClientSecret}}
+    services:
+      office365_exchange_message_service:
+        request_period_in_seconds: {{.Period}}
+        override_delay_in_seconds: {{.Delay}}            # default 90000, as Microsoft shows some messages a day late
+        # Only where the service is not at its usual address, as in national clouds.
+        override_base_auth_url: {{.Base}}
+        override_base_resource_url: {{.Microsoft.Resource}}
+        override_base_url: {{.Base}}
+`))

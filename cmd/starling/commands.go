@@ -1,0 +1,71 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// commands is the table of all commands: a command is a file and a line here.
+func commands(p *program) []*cobra.Command {
+	return []*cobra.Command{
+		newDemo(p),
+		grouped(operate, newRun(p)),
+		grouped(operate, newCheck(p)),
+		grouped(operate, newHealth(p)),
+		grouped(operate, newState(p)),
+		grouped(write, newPull(p)),
+		grouped(write, newTest(p)),
+		grouped(write, newScripts(p)),
+		newVersion(p),
+	}
+}
+
+// The groups of the help text.
+const (
+	operate = "operate"
+	write   = "write"
+)
+
+func grouped(group string, c *cobra.Command) *cobra.Command {
+	c.GroupID = group
+	return c
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "starling",
+		Short: "Collect events from APIs and deliver them to Devo",
+		Long: `Starling runs collectors. A collector is a script that pulls events from an API; starling
+keeps its place, delivers its events to Devo and loses none of them.
+
+The first steps:
+
+  starling scripts list                 which services there are
+  starling check --config config.yaml   is the configuration right?
+  starling pull SERVICE                 pull once and show the events, keeping nothing
+  starling run --config config.yaml     collect, until told to stop
+
+Exit codes: 0 in order; 1 configuration, script, check or test is wrong; 2 the command line
+is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 ended by a signal.`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.AddGroup(&cobra.Group{ID: operate, Title: "Operate:"}, &cobra.Group{ID: write, Title: "Write scripts:"})
+	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "", "debug, info, warn or error (default: starling.log.level)")
+	root.PersistentFlags().StringVar(&p.logFormat, "log-format", "", "text or json (default: starling.log.format)")
+	root.AddCommand(commands(p)...)
+	for _, c := range root.Commands() {
+		refuseUnknown(c)
+	}
+	return root
+}
+
+// refuseUnknown has a command that only holds others refuse a name that is none of them, as the root
+// does. Cobra would print the help text and exit with 0.
+func refuseUnknown(c *cobra.Command) {
+	if c.HasSubCommands() && !c.Runnable() {
+		c.Args = cobra.NoArgs
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"starling/cmd/internal/sim"
+)
+
+func newDemo(p *program) *cobra.Command {
+	d := demo{program: p}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "See it work against a simulated Microsoft and a simulated Devo",
+		Long: `Starts a simulated Microsoft (tokens, the MessageTrace report with pages, throttling, faults
+and rows that appear late) and a simulated Devo (TLS with a client certificate) on this machine,
+writes a configuration, certificates and the scripts to a folder, and runs the real engine on
+them. Edit the script in that folder while it runs, and see the new version take over.
+
+It ends by itself, and compares what Microsoft had with what Devo got: the exit code is 0 only
+if nothing is missing.`,
+		Example: "  starling demo\n  starling demo --for 5m --rate 2000 --dir ./try",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
+	}
+	c.Flags().DurationVar(&d.duration, "for", time.Minute, "how long rows are made")
+	c.Flags().Float64Var(&d.rate, "rate", 200, "rows per second")
+	c.Flags().StringVar(&d.dir, "dir", "", "folder to work in (default: a new temporary one)")
+	return c
+}
+
+type demo struct {
+	*program
+	duration time.Duration
+	rate     float64
+	dir      string
+
+	world   *sim.World
+	service *service
+	from    time.Time // when the first row was received
+	shown   map[string]time.Time
+}
+
+const (
+	demoHistory = 5 * time.Minute // rows that are there already
+	demoDelay   = 6 * time.Second // how far behind now the collector asks
+	demoLate    = 3 * time.Second // rows appear at most so much later
+	demoSettle  = 30 * time.Second
+	demoTick    = 2 * time.Second
+)
+
+func (d *demo) run(ctx context.Context) error {
+	if d.rate <= 0 || d.duration <= 0 {
+		return usage("--for and --rate must be more than 0")
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	log, err := d.prepare()
+	if err != nil {
+		return &failure{exitOther, err}
+	}
+	defer log.Close()
+	defer d.world.Close()
+	if err := d.start(ctx, log); err != nil {
+		return err
+	}
+	defer d.service.close()
+	running, halt := context.WithCancel(context.WithoutCancel(ctx))
+	defer halt()
+	done := make(chan error, 1)
+	go func() { done <- d.service.engine.Run(running) }()
+
+	d.invite()
+	began := time.Now()
+	d.watch(ctx, began)
+	cutoff := d.settle(began)
+	halt()
+	if err := <-done; err != nil {
+		return fail(err, "")
+	}
+	return d.compare(cutoff)
+}
+
+// prepare makes the folder and the simulated world.
+func (d *demo) prepare() (log *os.File, err error) {
+	if d.dir == "" {
+		if d.dir, err = os.MkdirTemp("", "starling-demo-"); err != nil {
+			return nil, err
+		}
+	}
+	if d.dir, err = filepath.Abs(d.dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(d.dir, "scripts")); errors.Is(err, os.ErrNotExist) {
+		quiet := program{stdout: io.Discard, stderr: d.stderr}
+		if err := quiet.copyScripts(filepath.Join(d.dir, "scripts"), false); err != nil {
+			return nil, err
+		}
+	}
+	d.from = time.Now().Add(-demoHistory).UTC()
+	d.world, err = sim.NewWorld(d.dir, sim.WorldOptions{
+		Delay: demoDelay,
+		Microsoft: sim.Options{
+			Rows:     sim.Rows{From: d.from, PerSecond: d.rate, Late: 0.05, LateBy: demoLate},
+			Throttle: sim.Throttle{Every: 20, Pause: time.Second},
+			Faults:   sim.Faults{Every: 50},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	// State of an earlier demo in the same folder belongs to another world.
+	if err := os.RemoveAll(filepath.Join(d.dir, "state")); err != nil {
+		return nil, err
+	}
+	return os.Create(filepath.Join(d.dir, "starling.log"))
+}
+
+func (d *demo) start(ctx context.Context, log io.Writer) error {
+	quiet := *d.program
+	quiet.stderr = log
+	config, err := quiet.loadConfig(d.world.ConfigFile())
+	if err != nil {
+		return err
+	}
+	config.Listen = "127.0.0.1:0"
+	d.service, err = quiet.start(ctx, config)
+	return err
+}
+
+func (d *demo) invite() {
+	fmt.Fprintf(d.stdout, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them.
+
+  configuration  %s
+  script         %s
+  log            %s
+  status         http://%s/status   (also /metrics, /readyz)
+
+Edit the script while this runs: in lib/message_trace.star, for example, add
+
+    "Starling": "was here",
+
+to the fields of light. Or break it, and see what the log says while the old one goes on.
+
+`, d.rate, d.world.ConfigFile(), filepath.Join(d.dir, "scripts", "office365_exchange_message_service.star"),
+		filepath.Join(d.dir, "starling.log"), d.service.listen)
+}
+
+// watch shows progress until the time is up, or ctx ends.
+func (d *demo) watch(ctx context.Context, began time.Time) {
+	end := time.After(time.Until(began.Add(d.duration)))
+	tick := time.NewTicker(demoTick)
+	defer tick.Stop()
+	before := 0
+	for {
+		select {
+		case <-tick.C:
+			before = d.show(began, before)
+		case <-end:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// show prints a line of progress, and what was reloaded since the last one.
+func (d *demo) show(began time.Time, before int) (delivered int) {
+	s := d.service.engine.Status()
+	for _, r := range s.Reloads {
+		if !r.When.After(d.shown[r.Kind+r.Name]) {
+			continue
+		}
+		if d.shown == nil {
+			d.shown = map[string]time.Time{}
+		}
+		d.shown[r.Kind+r.Name] = r.When
+		if r.Error != "" {
+			fmt.Fprintf(d.stdout, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
+			continue
+		}
+		fmt.Fprintf(d.stdout, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
+	}
+	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
+	lag := "-"
+	if c.LagSeconds != nil {
+		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
+	}
+	fmt.Fprintf(d.stdout, "%4.0fs  pulled %-9d delivered %-9d %6.0f/s  lag %-5s waiting %-8s %s\n", time.Since(began).Seconds(),
+		c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, byteSize(s.Outbox.Bytes), c.State)
+	if c.LastError != "" {
+		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
+	}
+	return delivered
+}
+
+func byteSize(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// settle waits until everything received by now has been pulled and delivered, and returns that moment.
+func (d *demo) settle(began time.Time) time.Time {
+	cutoff := time.Now().UTC()
+	fmt.Fprintf(d.stdout, "\nThe time is up; what Microsoft has by now is still collected.\n")
+	before := d.world.Devo.Counters().Events
+	for deadline := cutoff.Add(demoSettle); time.Now().Before(deadline); time.Sleep(demoTick) {
+		before = d.show(began, before)
+		s := d.service.engine.Status()
+		c := s.Collectors[0]
+		if c.LagSeconds != nil && time.Since(cutoff).Seconds() > *c.LagSeconds && s.Outbox.Chunks == 0 {
+			break
+		}
+	}
+	return cutoff
+}
+
+// compare is the judgement: every row Microsoft had, and nothing else, and how often one came twice.
+func (d *demo) compare(cutoff time.Time) error {
+	missing, _, _ := d.world.Devo.Compare(d.world.Microsoft.Truth(d.from, cutoff))
+	_, extra, duplicates := d.world.Devo.Compare(d.world.Microsoft.Truth(d.from, time.Now().Add(time.Hour)))
+	rows := 0
+	for range d.world.Microsoft.Truth(d.from, cutoff) {
+		rows++
+	}
+	m, v := d.world.Microsoft.Counters(), d.world.Devo.Counters()
+	fmt.Fprintf(d.stdout, `
+Microsoft had   %d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly
+Devo got        %d events in %d connections, %d of them confirmed
+The difference  %d missing, %d that nobody sent, %d twice
+`, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates)
+	fmt.Fprintf(d.stdout, "Everything is in %s\n", d.dir)
+	if missing > 0 || extra > 0 || rows == 0 {
+		return &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
+			missing, rows, extra, filepath.Join(d.dir, "starling.log"))}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const healthTimeout = 3 * time.Second
+
+func newHealth(p *program) *cobra.Command {
+	var file, url string
+	c := &cobra.Command{
+		Use:   "health",
+		Short: "Ask a running starling whether it is alive",
+		Long: `Asks /healthz of the status server at starling.listen, or at --url. The exit code is 0 if it
+answers that all is well, else 1: what a container's HEALTHCHECK wants. Whether collectors and
+outputs work is another question, which /readyz answers.`,
+		Example: "  starling health --config config/config.yaml\n  starling health --url http://127.0.0.1:9464/readyz",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if url == "" {
+				config, err := p.loadConfig(file)
+				if err != nil {
+					return err
+				}
+				if url, err = healthURL(config.Listen); err != nil {
+					return &failure{exitWrong, err}
+				}
+			}
+			if err := askHealth(c.Context(), url); err != nil {
+				return &failure{exitWrong, err}
+			}
+			fmt.Fprintln(p.stdout, "ok")
+			return nil
+		},
+	}
+	configFlag(c, &file)
+	c.Flags().StringVar(&url, "url", "", "the address to ask, instead of the configuration's")
+	c.MarkFlagsMutuallyExclusive("config", "url")
+	return c
+}
+
+// healthURL returns where a server that listens on address answers on this machine.
+func healthURL(address string) (string, error) {
+	if address == "" {
+		return "", errors.New("starling.listen is off: there is no status server to ask")
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/healthz", nil
+}
+
+func askHealth(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	// Not the default transport: a proxy in the environment is not for what runs on this machine.
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", url, err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"starling/engine"
+)
+
+const traceKey = "trace_id"
+
+// newLogger logs to stderr as the configuration says; flags win. The level follows the configuration
+// when setLevel is called with a new one.
+func (p *program) newLogger(config *engine.Config) (log *slog.Logger, setLevel func(*engine.Config), err error) {
+	format := cmp.Or(p.logFormat, config.LogFormat)
+	if format != "text" && format != "json" {
+		return nil, nil, usage("--log-format: got %q, want text or json", p.logFormat)
+	}
+	if err := new(slog.Level).UnmarshalText([]byte(cmp.Or(p.logLevel, config.LogLevel))); err != nil {
+		return nil, nil, usage("--log-level: got %q, want debug, info, warn or error", p.logLevel)
+	}
+	level := new(slog.LevelVar)
+	setLevel = func(c *engine.Config) {
+		var l slog.Level
+		if l.UnmarshalText([]byte(cmp.Or(p.logLevel, c.LogLevel))) == nil {
+			level.Set(l)
+		}
+	}
+	setLevel(config)
+	return slog.New(newHandler(p.stderr, format, level, p.redactor)), setLevel, nil
+}
+
+func newHandler(w io.Writer, format string, level slog.Leveler, r *engine.Redactor) slog.Handler {
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return redact(a, r) }}
+	if format == "json" {
+		return &traceHandler{Handler: slog.NewJSONHandler(w, o)}
+	}
+	return &traceHandler{Handler: slog.NewTextHandler(w, o)}
+}
+
+// redact takes secrets out of an attribute; the message is one too. What is neither text nor number
+// is made text first, because a secret can be anywhere in it.
+func redact(a slog.Attr, r *engine.Redactor) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(r.Redact(a.Value.String()))
+	case slog.KindAny:
+		a.Value = slog.StringValue(r.Redact(fmt.Sprint(a.Value.Any())))
+	}
+	if a.Key == traceKey && strings.Trim(a.Value.String(), "0") == "" {
+		return slog.Attr{} // no trace is recorded
+	}
+	return a
+}
+
+// traceHandler adds the id of the trace in the context to each line, unless the logger has it already.
+type traceHandler struct {
+	slog.Handler
+	has bool
+}
+
+func (h *traceHandler) Handle(ctx context.Context, rec slog.Record) error {
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() && !h.has {
+		rec = rec.Clone()
+		rec.AddAttrs(slog.String(traceKey, id.String()))
+	}
+	return h.Handler.Handle(ctx, rec)
+}
+
+func (h *traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	has := h.has
+	for _, a := range attrs {
+		has = has || a.Key == traceKey
+	}
+	return &traceHandler{h.Handler.WithAttrs(attrs), has}
+}
+
+func (h *traceHandler) WithGroup(name string) slog.Handler {
+	return &traceHandler{h.Handler.WithGroup(name), h.has}
+}

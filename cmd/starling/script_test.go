@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets tests run the program as a process of its own, by its name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"starling": func() {
+			os.Exit(run(context.Background(), os.Args[1:], program{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
+		},
+	})
+}
+
+// TestScripts runs every scenario of testdata/script.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles},
+	})
+}
+
+// serveFiles answers requests with the files of a folder, and sets $URL. A file is the body of an
+// answer, or all of it if it begins with "HTTP/1.1 ".
+func serveFiles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serve DIR")
+	}
+	dir, err := os.OpenRoot(ts.MkAbs(args[0]))
+	ts.Check(err)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answerFile(w, r, dir)
+	}))
+	ts.Defer(func() { s.Close(); dir.Close() })
+	ts.Setenv("URL", s.URL)
+}
+
+func answerFile(w http.ResponseWriter, r *http.Request, dir *os.Root) {
+	f, err := dir.Open(r.URL.Path[1:])
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if !bytes.HasPrefix(text, []byte("HTTP/1.1 ")) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(text)
+		return
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(text)), r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	io.Copy(w, resp.Body)
+}

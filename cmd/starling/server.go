@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"starling/engine"
+)
+
+// listen opens the address of the status server.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &engine.Error{Op: "listen on " + address, Err: errors.New("another program uses this address"),
+			Hint: "stop that program, or set starling.listen to another address, or to off"}
+	}
+	if err != nil {
+		return nil, &engine.Error{Op: "listen on " + address, Err: err, Hint: "correct starling.listen, or set it to off"}
+	}
+	return l, nil
+}
+
+// serve answers on l until the returned function is called.
+func serve(l net.Listener, h http.Handler, log *slog.Logger) (stop func()) {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("status server ended", "error", err)
+		}
+	}()
+	return func() {
+		s.Close()
+		<-done
+	}
+}
+
+const listing = `starling
+
+/healthz   200 while it runs
+/readyz    200 when every collector and output works, else 503 and what is wrong
+/status    all that it does, as JSON
+/metrics   for Prometheus
+`
+
+// statusHandler serves what probes and people ask. Once ctx ends it is alive but not ready.
+func statusHandler(ctx context.Context, status func() engine.Status, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, listing) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		wrong := status().Ready()
+		if ctx.Err() != nil {
+			wrong = append(wrong, "starling is stopping")
+		}
+		code := http.StatusOK
+		if len(wrong) > 0 {
+			code = http.StatusServiceUnavailable
+		}
+		answer(w, code, readiness{len(wrong) == 0, wrong})
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, status()) })
+	mux.Handle("GET /metrics", metrics)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+type readiness struct {
+	Ready    bool     `json:"ready"`
+	Problems []string `json:"problems"`
+}
+
+func text(w http.ResponseWriter, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, s)
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	printJSON(w, v)
+}
+
+// printJSON writes v for programs and people: indented, with a line break at the end.
+func printJSON(w io.Writer, v any) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil { // a type of ours that cannot be encoded is a defect
+		data = fmt.Appendf(nil, "{%q: %q}", "error", err)
+	}
+	w.Write(append(data, '\n'))
+}

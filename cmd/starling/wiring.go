@@ -1,0 +1,27 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"starling/builtins"
+	"starling/engine"
+	"starling/scripts"
+	"starling/sinks"
+)
+
+// engineOptions joins the engine with scripts, builtins and sinks.
+func (p *program) engineOptions(log *slog.Logger) engine.Options {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "localhost"
+	}
+	env := sinks.Env{Logger: log, Stdout: p.stdout, Hostname: hostname}
+	return engine.Options{
+		Builtin:     scripts.FS(),
+		Predeclared: builtins.All(),
+		NewSink:     func(o engine.Output) (engine.Sink, error) { return sinks.New(o, env) },
+		Logger:      log,
+		Redactor:    p.redactor,
+	}
+}
