@@ -171,9 +171,9 @@ func TestOtherCredentialsAreNotPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, _ := throttling(1, "3600")
 		n.serve(handler)
-		_, err := n.load(t, `api = http.client(base)`+oneRequest).pull(t.Context())
+		_, err := n.load(t, `api = http.client(base, auth = http.basic("one", config.secret("secret")))`+oneRequest).pull(t.Context())
 		wantError(t, err, engine.CodeThrottled, "429 Too Many Requests")
-		other := n.load(t, `api = http.client(base, auth = http.bearer(config.secret("secret")))`+oneRequest)
+		other := n.load(t, `api = http.client(base, auth = http.basic("two", config.secret("secret")))`+oneRequest)
 		if _, err := other.pull(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -188,6 +188,9 @@ for page in api.pages(`+c.call+`):
 		wantError(t, err, c.code, c.want)
 		n.noSecrets(t, err, "abcdefgh")
 	}
+	if got := strings.Count(strings.Join(n.requests(), "\n"), "/endless"); got != 3 {
+		t.Errorf("got %d requests with max_pages = 3", got)
+	}
 	_, err := n.pullOnce(t, `base`, pagesOf(`"/self", next = lambda r: r["nope"]`))
 	if err == nil || !strings.Contains(err.Error(), "nope") {
 		t.Errorf("an error in next: got %v", err)

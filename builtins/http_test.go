@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -290,6 +291,22 @@ func TestUnreachableServersAreToldWithoutSecrets(t *testing.T) {
 	wantError(t, err, engine.CodeUpstream, "GET "+n.base+"/a?access_token=****SANITIZED****: dial")
 	_, err = s.pull(t.Context())
 	wantError(t, err, engine.CodeUpstream, "dial ****SANITIZED****")
+}
+
+func TestCertificatesThatAreNotTrustedAreNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetTest(t, nil)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(n.answer))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	n.base = server.URL
+	s := n.load(t, "api = http.client(base)\ndef pull():\n    return api.get('/')")
+	_, err := s.pull(t.Context())
+	wantError(t, err, engine.CodeUpstream, "certificate", "is not trusted")
+	if s.stats.Requests != 1 {
+		t.Errorf("got %d requests, want 1", s.stats.Requests)
+	}
 }
 
 func TestBrokenAnswersAreSentAgain(t *testing.T) {

@@ -23,7 +23,8 @@ type signIn struct {
 	fail     func(n int) (status int, body string)
 	refuse   bool // the API refuses every token
 	answer   string
-	delay    time.Duration
+	delay    time.Duration // of tokens
+	apiDelay time.Duration
 }
 
 func (s *signIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,10 +51,12 @@ func (s *signIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *signIn) api(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refuse || r.Header.Get("Authorization") != "Bearer "+s.latest {
+	refused := s.refuse || r.Header.Get("Authorization") != "Bearer "+s.latest
+	s.mu.Unlock()
+	time.Sleep(s.apiDelay)
+	if refused {
 		w.WriteHeader(http.StatusUnauthorized)
-		io.WriteString(w, s.answer)
+		io.WriteString(w, strings.ReplaceAll(s.answer, "$sent", r.Header.Get("Authorization")))
 		return
 	}
 	io.WriteString(w, `{}`)
@@ -184,14 +187,40 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	if s.asked() != 2 {
 		t.Errorf("got %d token requests, want 2", s.asked())
 	}
-	s.refuse, s.answer = true, "<title>401 - Unauthorized</title>"
+	s.refuse, s.answer = true, "you sent $sent"
 	before := len(n.requests())
 	_, err := script.pull(t.Context())
-	wantError(t, err, engine.CodeAuth, "/data: 401 Unauthorized: 401 - Unauthorized", "check the credentials")
+	wantError(t, err, engine.CodeAuth, "/data: 401 Unauthorized: you sent Bearer ****SANITIZED****", "check the credentials")
 	if got := len(n.requests()) - before; got != 3 {
 		t.Errorf("got %d requests, want 3: refused, a new token, refused", got)
 	}
 	n.noSecrets(t, err, "token-number-1", "token-number-2", "token-number-3")
+}
+
+func TestATokenIsNotDroppedForAnOlderOne(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := &signIn{lifetime: `"expires_in": 3600`, apiDelay: 2 * time.Second}
+		n.serve(s.ServeHTTP)
+		script := n.load(t, fmt.Sprintf(oauthScript, `scope = "s"`))
+		script.pull(t.Context())
+		s.revoke()
+		var wg sync.WaitGroup
+		for range 2 { // the second is refused when the first has a new token already
+			script := n.load(t, fmt.Sprintf(oauthScript, `scope = "s"`))
+			wg.Go(func() {
+				if _, err := script.pull(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		wg.Wait()
+		if s.asked() != 2 {
+			t.Errorf("got %d token requests, want 2", s.asked())
+		}
+	})
 }
 
 func TestAMissingServicePrincipalIsNotCuredByTokens(t *testing.T) {

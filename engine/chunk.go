@@ -9,18 +9,20 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // A chunk is the unit in which events are stored and acknowledged: many events of one commit,
 // compressed together. On disk it is
 //
-//	version (1 byte) | CRC-32C of the rest (4) | committed, Unix ms (8) | events (4) | S2 block
+//	version (1 byte) | CRC-32C of the rest (4) | committed, Unix ms (8) | events (4)
+//	| trace id (16) and span id (8) of the pull, zero if it was not traced | S2 block
 //
 // and the block holds records, each opened by a uvarint: 0 defines the next table (tag, host and
 // priority), n is an event of the n-th table defined (time as zigzag Unix ms, body).
 const (
 	chunkVersion    = 1
-	chunkHeader     = 1 + 4 + 8 + 4
+	chunkHeader     = 1 + 4 + 8 + 4 + 16 + 8
 	chunkTarget     = 1 << 20 // uncompressed bytes after which a chunk is closed
 	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
 	unknownTime     = math.MinInt64
@@ -73,35 +75,46 @@ func (w *chunkWriter) seal() []byte {
 	return append([]byte(nil), out...)
 }
 
-// stampChunk writes the commit time and the checksum into a sealed chunk.
-func stampChunk(chunk []byte, at time.Time) {
+// stampChunk writes the pull that made it, the commit time and the checksum into a sealed chunk.
+func stampChunk(chunk []byte, at time.Time, pull trace.SpanContext) {
+	traceID, spanID := pull.TraceID(), pull.SpanID()
+	copy(chunk[17:], traceID[:])
+	copy(chunk[33:], spanID[:])
 	binary.LittleEndian.PutUint64(chunk[5:], uint64(at.UnixMilli()))
 	binary.LittleEndian.PutUint32(chunk[1:], crc32.Checksum(chunk[5:], castagnoli))
 }
 
 var errDamaged = errors.New("damaged chunk")
 
-// decodeChunk returns the events of a chunk and when it was committed.
-func decodeChunk(chunk []byte) ([]Event, time.Time, error) {
-	if len(chunk) < chunkHeader {
-		return nil, time.Time{}, fmt.Errorf("%w: %d bytes is too short", errDamaged, len(chunk))
+// A chunk as it is read back.
+type chunk struct {
+	events    []Event
+	committed time.Time
+	pull      trace.SpanContext // not valid if the pull was not traced
+}
+
+func decodeChunk(data []byte) (c chunk, err error) {
+	if len(data) < chunkHeader {
+		return c, fmt.Errorf("%w: %d bytes is too short", errDamaged, len(data))
 	}
-	if chunk[0] != chunkVersion {
-		return nil, time.Time{}, fmt.Errorf("chunk format %d, this program reads format %d", chunk[0], chunkVersion)
+	if data[0] != chunkVersion {
+		return c, fmt.Errorf("chunk format %d, this program reads format %d", data[0], chunkVersion)
 	}
-	if crc32.Checksum(chunk[5:], castagnoli) != binary.LittleEndian.Uint32(chunk[1:]) {
-		return nil, time.Time{}, fmt.Errorf("%w: checksum differs", errDamaged)
+	if crc32.Checksum(data[5:], castagnoli) != binary.LittleEndian.Uint32(data[1:]) {
+		return c, fmt.Errorf("%w: checksum differs", errDamaged)
 	}
-	committed := time.UnixMilli(int64(binary.LittleEndian.Uint64(chunk[5:]))).UTC()
-	if n, err := s2.DecodedLen(chunk[chunkHeader:]); err != nil || n > chunkMaxDecoded {
-		return nil, committed, fmt.Errorf("%w: bad block", errDamaged)
+	c.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(data[5:]))).UTC()
+	c.pull = trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID(data[17:33]), SpanID: trace.SpanID(data[33:41]), TraceFlags: trace.FlagsSampled, Remote: true})
+	if n, err := s2.DecodedLen(data[chunkHeader:]); err != nil || n > chunkMaxDecoded {
+		return c, fmt.Errorf("%w: bad block", errDamaged)
 	}
-	raw, err := s2.Decode(nil, chunk[chunkHeader:])
+	raw, err := s2.Decode(nil, data[chunkHeader:])
 	if err != nil {
-		return nil, committed, fmt.Errorf("%w: %v", errDamaged, err)
+		return c, fmt.Errorf("%w: %v", errDamaged, err)
 	}
-	events, err := decodeRecords(raw, int(binary.LittleEndian.Uint32(chunk[13:])))
-	return events, committed, err
+	c.events, err = decodeRecords(raw, int(binary.LittleEndian.Uint32(data[13:])))
+	return c, err
 }
 
 func decodeRecords(raw []byte, count int) ([]Event, error) {

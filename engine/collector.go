@@ -29,7 +29,7 @@ type collector struct {
 
 func newCollector(env *Env, config CollectorConfig, script *Script) *collector {
 	c := &collector{env: env, config: config, key: config.Key(), wake: make(chan struct{}, 1)}
-	c.status = CollectorStatus{Collector: c.key, Script: config.Script, State: "starting"}
+	c.status = CollectorStatus{Collector: c.key, Script: config.Script, Version: script.Version, State: "starting"}
 	c.use(script)
 	return c
 }
@@ -38,7 +38,6 @@ func newCollector(env *Env, config CollectorConfig, script *Script) *collector {
 // starts at once.
 func (c *collector) use(script *Script) {
 	c.script.Store(script)
-	c.update(func(s *CollectorStatus) { s.Version = script.Version })
 	c.handover.Store(true)
 	select {
 	case c.wake <- struct{}{}:
@@ -120,10 +119,13 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	defer span.End()
 
 	p := NewPull(ctx, c.env, c.key)
-	p.script, p.handover = script.Name, &c.handover
+	p.handover = &c.handover
+	p.committed = func(events int64) { c.update(func(s *CollectorStatus) { s.Events += events }) }
 	p.log = p.log.With(string(KeyVersion), script.Version, "trace_id", span.SpanContext().TraceID().String())
 	started := p.started
-	c.update(func(s *CollectorStatus) { s.State, s.LastPull = "pulling", &started })
+	c.update(func(s *CollectorStatus) {
+		s.State, s.LastPull, s.Version = "pulling", &started, script.Version
+	})
 	handover, err = script.run(p)
 	p.Stats.Duration = time.Since(p.started)
 
@@ -176,7 +178,6 @@ func (c *collector) tell(p *Pull, outcome string, err error) {
 	c.update(func(st *CollectorStatus) {
 		st.State, st.LastError, st.Last = state, text, s
 		st.Pulls++
-		st.Events += s.Events
 		if outcome != "error" && outcome != "canceled" {
 			now := time.Now().UTC()
 			st.LastSuccess = &now

@@ -105,7 +105,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	start := plan.head
 	for _, c := range group {
 		for _, chunk := range c.chunks {
-			stampChunk(chunk, now)
+			stampChunk(chunk, now, c.pull)
 		}
 		plan.add(c)
 	}

@@ -18,7 +18,7 @@ const (
 	minEpochBytes = 64 << 10
 	firstEpoch    = 1 << 20
 	maxEpochBytes = 8 << 20
-	epochAge      = 5 * time.Second
+	epochAge      = 2 * time.Second
 	epochIdle     = 300 * time.Millisecond
 
 	firstSendBackOff = 500 * time.Millisecond
@@ -98,33 +98,15 @@ func (d *delivery) failed(ctx context.Context, err error, failures int) time.Dur
 // may be more to come.
 func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	from := d.env.Store.tail(d.output.Name)
-	events, committed, ok, err := d.next(ctx, from, nil)
-	if !ok || err != nil {
-		return ok, err
+	first, err := d.next(ctx, from, nil)
+	if err != nil || first.events == nil {
+		return err != nil, err
 	}
-	ctx, span := d.env.Telemetry.Tracer.Start(ctx, "deliver", trace.WithNewRoot(), trace.WithAttributes(KeySink.String(d.output.Name)))
+	// The trace of the pull goes on here; pulls whose events share the epoch are linked.
+	ctx, span := d.env.Telemetry.Tracer.Start(trace.ContextWithRemoteSpanContext(ctx, first.pull), "deliver",
+		trace.WithAttributes(KeySink.String(d.output.Name)))
 	defer span.End()
-	oldest, end := committed, time.Now().Add(epochAge)
-	next, count, bytes := from, 0, 0
-	for ok {
-		if err = d.sink.Send(ctx, events); err != nil {
-			break
-		}
-		next++
-		count += len(events)
-		for i := range events {
-			bytes += len(events[i].Body)
-		}
-		if bytes >= d.bytes || time.Now().After(end) {
-			break
-		}
-		idle := time.NewTimer(epochIdle)
-		events, _, ok, err = d.next(ctx, next, idle.C)
-		idle.Stop()
-		if err != nil {
-			break
-		}
-	}
+	sent, err := d.send(ctx, span, from, first)
 	if err == nil {
 		err = d.sink.Flush(ctx)
 	}
@@ -132,33 +114,71 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 		if ctx.Err() == nil {
 			span.SetStatus(codes.Error, d.env.Redactor.Redact(err.Error()))
 		}
-		// What the sink holds of this epoch must not mix with the next offer of it.
 		return true, err
 	}
-	span.SetAttributes(KeyEvents.Int(count), KeyBytes.Int(bytes))
-	if err := d.env.Store.ack(d.output.Name, next); err != nil {
+	span.SetAttributes(KeyEvents.Int(sent.events), KeyBytes.Int(sent.bytes))
+	if err := d.env.Store.ack(d.output.Name, from+sent.chunks); err != nil {
 		return true, err
 	}
-	d.acknowledged(ctx, count, bytes, oldest)
+	d.acknowledged(ctx, sent.events, sent.bytes, first.committed)
 	return true, nil
 }
 
-// next returns the events of chunk id. Not ok means that there is none: enough was waited for, or
-// nothing more will come.
-func (d *delivery) next(ctx context.Context, id uint64, enough <-chan time.Time) (events []Event, committed time.Time, ok bool, err error) {
+// sent counts what an epoch has.
+type sent struct {
+	chunks        uint64
+	events, bytes int
+}
+
+// maxLinks bounds how many pulls a span of a delivery names.
+const maxLinks = 32
+
+// send hands chunks to the sink until the epoch is full, old enough, or nothing more comes.
+func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chunk) (n sent, err error) {
+	end := time.Now().Add(epochAge)
+	pull, links := c.pull, 0
+	for c.events != nil {
+		if !c.pull.Equal(pull) && c.pull.IsValid() && links < maxLinks {
+			pull, links = c.pull, links+1
+			span.AddLink(trace.Link{SpanContext: pull})
+		}
+		if err := d.sink.Send(ctx, c.events); err != nil {
+			return n, err
+		}
+		n.chunks++
+		n.events += len(c.events)
+		for i := range c.events {
+			n.bytes += len(c.events[i].Body)
+		}
+		if n.bytes >= d.bytes || time.Now().After(end) {
+			return n, nil
+		}
+		idle := time.NewTimer(epochIdle)
+		c, err = d.next(ctx, from+n.chunks, idle.C)
+		idle.Stop()
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// next returns a chunk, waiting for it until there has been enough waiting. A chunk without events means
+// that there is none now, or that nothing more will come.
+func (d *delivery) next(ctx context.Context, id uint64, enough <-chan time.Time) (chunk, error) {
 	for {
-		events, committed, changed, err := d.env.Store.chunk(id)
-		if err != nil || events != nil {
-			return events, committed, err == nil, err
+		c, changed, err := d.env.Store.chunk(id)
+		if err != nil || c.events != nil {
+			return c, err
 		}
 		select {
 		case <-changed:
 		case <-enough:
-			return nil, committed, false, nil
+			return chunk{}, nil
 		case <-d.finish:
-			return nil, committed, false, nil
+			return chunk{}, nil
 		case <-ctx.Done():
-			return nil, committed, false, context.Cause(ctx)
+			return chunk{}, context.Cause(ctx)
 		}
 	}
 }

@@ -63,14 +63,13 @@ func (s *Store) tail(sink string) uint64 {
 	return s.tails[sink]
 }
 
-// chunk returns the events of a chunk and when it was committed. A nil slice means that there is no
-// such chunk yet; changed is closed when that may be different.
-func (s *Store) chunk(id uint64) (events []Event, committed time.Time, changed <-chan struct{}, err error) {
+// chunk returns a chunk. Without events it is not there yet; changed is closed when that may be different.
+func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	s.mu.Lock()
 	head, changed := s.head, s.changed
 	s.mu.Unlock()
 	if id >= head {
-		return nil, time.Time{}, changed, nil
+		return chunk{}, changed, nil
 	}
 	err = s.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
@@ -78,15 +77,15 @@ func (s *Store) chunk(id uint64) (events []Event, committed time.Time, changed <
 			return err
 		}
 		return item.Value(func(v []byte) error {
-			events, committed, err = decodeChunk(v)
+			c, err = decodeChunk(v)
 			return err
 		})
 	})
 	if err != nil {
-		return nil, committed, nil, storeError(fmt.Sprintf("read chunk %d of the outbox", id), err,
+		return chunk{}, nil, storeError(fmt.Sprintf("read chunk %d of the outbox", id), err,
 			"its events cannot be delivered; restore a backup of the state directory, or pull their time range again")
 	}
-	return events, committed, changed, nil
+	return c, changed, nil
 }
 
 // ack notes that sink has every chunk before next, and deletes the chunks that all sinks have.

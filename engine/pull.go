@@ -33,12 +33,12 @@ type Pull struct {
 	env       *Env
 	ctx       context.Context
 	collector string
-	script    string
 	started   time.Time
 	now       func() time.Time
 	jump      func(time.Duration) // moves the clock of a test
 	log       *slog.Logger
 	handover  *atomic.Bool
+	committed func(events int64) // told of every commit; may be nil
 	logged    int
 	staged    staging
 
@@ -216,7 +216,7 @@ func (p *Pull) Commit() error {
 
 func (p *Pull) commit() error {
 	c := p.staged.seal()
-	c.collector = p.collector
+	c.collector, c.pull = p.collector, trace.SpanContextFromContext(p.ctx)
 	if c.empty() {
 		return nil
 	}
@@ -229,6 +229,9 @@ func (p *Pull) commit() error {
 	}
 	p.staged = staging{}
 	p.Stats.Commits++
+	if p.committed != nil {
+		p.committed(c.events)
+	}
 	t, by := p.env.Telemetry, attrs(KeyCollector.String(p.collector))
 	t.Commits.Add(ctx, 1, by)
 	t.CommitSeconds.Record(ctx, time.Since(began).Seconds(), by)

@@ -43,7 +43,7 @@ func (r TestResults) Err() error {
 	return errors.Join(failed...)
 }
 
-// Test runs every test_* function of a file of tests, each with a store, a clock and canned answers of
+// Test runs every test_* function of a file of tests, each with state, a clock and canned answers of
 // its own: nothing is asked of the network and nothing is kept. X_test.star tests X.star, which is
 // configured with the dict "settings" of the test file.
 func (l *Library) Test(ctx context.Context, sources *Sources, file string, limits Limits) TestResults {
@@ -61,6 +61,12 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 		return r
 	}
 	found := 0
+	store, err := OpenStore("", limits.OutboxBytes)
+	if err != nil {
+		r.LoadErr = err
+		return r
+	}
+	defer store.Close()
 	for _, name := range m.globals.Keys() {
 		f, ok := m.globals[name].(*starlark.Function)
 		if !ok || !strings.HasPrefix(name, "test_") {
@@ -71,7 +77,7 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 			continue
 		}
 		began := time.Now()
-		err := l.testOne(ctx, sources, file, m.globals, f, limits)
+		err := l.testOne(ctx, store, sources, file, m.globals, f, limits)
 		r.Results = append(r.Results, TestResult{Name: name, Duration: time.Since(began), Err: err})
 	}
 	if found == 0 {
@@ -80,15 +86,10 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 	return r
 }
 
-func (l *Library) testOne(ctx context.Context, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) error {
-	store, err := OpenStore("", limits.OutboxBytes)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
+func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.TestTimeout, fmt.Errorf("the test ran longer than %v", limits.TestTimeout))
 	defer cancel()
-	t := &scriptTest{ctx: ctx, library: l, sources: sources, file: file, script: strings.TrimSuffix(file, "_test.star") + ".star",
+	t := &scriptTest{ctx: ctx, library: l, sources: sources, script: strings.TrimSuffix(file, "_test.star") + ".star", key: "test/" + f.Name(),
 		now: time.Now().UTC(), canned: &canned{}}
 	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Shared: &Shared{},
 		Redactor: &Redactor{}, Limits: limits, Store: store}
@@ -114,8 +115,8 @@ type scriptTest struct {
 	ctx      context.Context
 	library  *Library
 	sources  *Sources
-	file     string
 	script   string
+	key      string // of the collector that the test is
 	env      *Env
 	settings map[string]any
 	loaded   *Script
@@ -124,7 +125,7 @@ type scriptTest struct {
 }
 
 func (t *scriptTest) newPull() *Pull {
-	p := NewPull(t.ctx, t.env, "test/1/"+strings.TrimSuffix(t.script, ".star"))
+	p := NewPull(t.ctx, t.env, t.key)
 	p.started, p.now = t.now, func() time.Time { return t.now }
 	p.jump = func(d time.Duration) { t.now = t.now.Add(d) }
 	return p
@@ -135,7 +136,7 @@ func (t *scriptTest) load() (*Script, error) {
 	if t.loaded != nil {
 		return t.loaded, nil
 	}
-	s, err := t.library.Load(t.sources, t.script, &Load{Settings: NewSettings(t.settings), Env: t.env, Collector: "test/1/" + t.script})
+	s, err := t.library.Load(t.sources, t.script, &Load{Settings: NewSettings(t.settings), Env: t.env, Collector: t.key})
 	t.loaded = s
 	return s, err
 }
@@ -175,11 +176,11 @@ func (t *scriptTest) run() (*starlark.Dict, error) {
 func (t *scriptTest) events(from uint64) (*starlark.List, error) {
 	list := starlark.NewList(nil)
 	for id := from; ; id++ {
-		events, _, _, err := t.env.Store.chunk(id)
-		if err != nil || events == nil {
+		c, _, err := t.env.Store.chunk(id)
+		if err != nil || c.events == nil {
 			return list, err
 		}
-		for _, e := range events {
+		for _, e := range c.events {
 			v, err := eventValue(e)
 			if err != nil {
 				return nil, err
@@ -194,11 +195,9 @@ func (t *scriptTest) events(from uint64) (*starlark.List, error) {
 func (t *scriptTest) cursors() (*starlark.Dict, error) {
 	all, err := t.env.Store.Cursors()
 	d := starlark.NewDict(4)
-	for _, cursors := range all {
-		for _, name := range sortedKeys(cursors) {
-			v, derr := decodeJSON(string(cursors[name]))
-			err = cmp.Or(err, derr, d.SetKey(starlark.String(name), v))
-		}
+	for _, name := range sortedKeys(all[t.key]) {
+		v, derr := decodeJSON(string(all[t.key][name]))
+		err = cmp.Or(err, derr, d.SetKey(starlark.String(name), v))
 	}
 	return d, err
 }

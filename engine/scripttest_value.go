@@ -190,7 +190,7 @@ func testCursor(t *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
-	return starlark.None, t.env.Store.SetCursor(t.newPull().collector, name, json.RawMessage(text))
+	return starlark.None, t.env.Store.SetCursor(t.key, name, json.RawMessage(text))
 }
 
 func testReadFile(t *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // staging is what a pull has done since its last commit. Its zero value is empty.
@@ -58,6 +60,7 @@ func (s *staging) remember(hour int64, key Key) {
 // commitRequest is a sealed staging on its way into the store.
 type commitRequest struct {
 	collector string
+	pull      trace.SpanContext
 	staging
 	done chan error
 }

@@ -26,10 +26,10 @@ type FileStatus struct {
 type CollectorStatus struct {
 	Collector   string                     `json:"collector"`
 	Script      string                     `json:"script"`
-	Version     string                     `json:"version"`
-	State       string                     `json:"state"` // starting, pulling, waiting, failing, stopped
+	Version     string                     `json:"version"` // of the script, as the latest pull runs it
+	State       string                     `json:"state"`   // starting, pulling, waiting, failing, stopped
 	Pulls       int64                      `json:"pulls"`
-	Events      int64                      `json:"events"`
+	Events      int64                      `json:"events"` // committed since the start
 	LastPull    *time.Time                 `json:"last_pull,omitempty"`
 	LastSuccess *time.Time                 `json:"last_success,omitempty"`
 	NextPull    *time.Time                 `json:"next_pull,omitempty"`

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 func openStore(t *testing.T, dir string) *Store {
@@ -48,14 +49,14 @@ func outboxBodies(t *testing.T, s *Store, sink string) []string {
 	t.Helper()
 	var bodies []string
 	for id := s.tail(sink); ; id++ {
-		events, _, _, err := s.chunk(id)
+		c, _, err := s.chunk(id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if events == nil {
+		if c.events == nil {
 			return bodies
 		}
-		for _, e := range events {
+		for _, e := range c.events {
 			bodies = append(bodies, string(e.Body))
 		}
 	}
@@ -147,7 +148,7 @@ func TestLeftoversOfACommitThatDidNotHappenAreDropped(t *testing.T) {
 	w := chunkWriter{}
 	w.add(testTable, time.Time{}, []byte("torn"))
 	chunk := w.seal()
-	stampChunk(chunk, time.Now())
+	stampChunk(chunk, time.Now(), trace.SpanContext{})
 	err := s.db.Update(func(txn *badger.Txn) error {
 		return errors.Join(txn.Set(chunkKey(s.head), chunk), txn.Set(blockKey(s.block), make([]byte, 16)))
 	})
@@ -320,17 +321,17 @@ func TestDamagedChunksAreNoticed(t *testing.T) {
 		w.add(testTable, time.UnixMilli(int64(i)), fmt.Appendf(nil, "event %d", i))
 	}
 	chunk := w.seal()
-	stampChunk(chunk, time.Now())
-	if events, _, err := decodeChunk(chunk); err != nil || len(events) != 100 || !events[7].Time.Equal(time.UnixMilli(7)) {
-		t.Fatalf("undamaged: %d events, %v", len(events), err)
+	stampChunk(chunk, time.Now(), trace.SpanContext{})
+	if c, err := decodeChunk(chunk); err != nil || len(c.events) != 100 || !c.events[7].Time.Equal(time.UnixMilli(7)) {
+		t.Fatalf("undamaged: %d events, %v", len(c.events), err)
 	}
 	for i := range chunk {
 		bad := bytes.Clone(chunk)
 		bad[i] ^= 0x40
-		if _, _, err := decodeChunk(bad); err == nil {
+		if _, err := decodeChunk(bad); err == nil {
 			t.Fatalf("a flipped bit in byte %d of %d is not noticed", i, len(chunk))
 		}
-		if _, _, err := decodeChunk(chunk[:i]); err == nil {
+		if _, err := decodeChunk(chunk[:i]); err == nil {
 			t.Fatalf("a chunk cut to %d of %d bytes is not noticed", i, len(chunk))
 		}
 	}
@@ -361,10 +362,10 @@ func FuzzChunk(f *testing.F) {
 		if len(chunk) >= chunkHeader {
 			chunk = bytes.Clone(chunk)
 			chunk[0] = chunkVersion
-			stampChunk(chunk, time.Now()) // get past the checksum
+			stampChunk(chunk, time.Now(), trace.SpanContext{}) // get past the checksum
 		}
-		events, _, err := decodeChunk(chunk)
-		if err != nil && events != nil {
+		c, err := decodeChunk(chunk)
+		if err != nil && c.events != nil {
 			t.Error("events and an error")
 		}
 	})

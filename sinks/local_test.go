@@ -287,6 +287,25 @@ func TestFileOnAFullDisk(t *testing.T) {
 	wantEverything(t, bodyLines(t, readFile(t, path)), sinktest.Events(0, 10))
 }
 
+func TestFileIsAcknowledgedByTheDisk(t *testing.T) {
+	t.Parallel()
+	// A pipe takes writes and refuses fsync.
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	sink := openFile(t, filepath.Join(t.TempDir(), "events.log"))
+	if err := sink.Send(t.Context(), sinktest.Events(0, 10)); err != nil {
+		t.Fatal(err)
+	}
+	sink.file.Close()
+	sink.file = writer
+	if err := sink.Flush(t.Context()); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("got %v, want the error of fsync", err)
+	}
+}
+
 func TestFileRefusesWhatIsNone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -195,7 +195,7 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 	if c.LagSeconds != nil {
 		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
 	}
-	fmt.Fprintf(d.stdout, "%4.0fs  pulled %-9d delivered %-9d %6.0f/s  lag %-5s waiting %-8s %s\n", time.Since(began).Seconds(),
+	fmt.Fprintf(d.stdout, "%4.0fs  pulled %-9d delivered %-9d %6.0f/s  lag %-5s outbox %-9s %s\n", time.Since(began).Seconds(),
 		c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, byteSize(s.Outbox.Bytes), c.State)
 	if c.LastError != "" {
 		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)

@@ -115,6 +115,9 @@ func split(err error) []error {
 	if err == nil {
 		return nil
 	}
+	if e, ok := err.(*failure); ok {
+		return split(e.err)
+	}
 	if e, ok := err.(*engine.Error); ok && e.Op == "" && e.Hint == "" && e.Err != nil {
 		return split(e.Err)
 	}

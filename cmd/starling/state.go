@@ -237,11 +237,8 @@ func (s *stateTool) cursors(collector string) (map[string]json.RawMessage, error
 	if slices.Contains(s.known, collector) {
 		return map[string]json.RawMessage{}, nil
 	}
-	known := slices.Sorted(maps.Keys(all))
-	for _, key := range s.known {
-		if !slices.Contains(known, key) {
-			known = append(known, key)
-		}
-	}
+	known := slices.AppendSeq(slices.Clone(s.known), maps.Keys(all))
+	slices.Sort(known)
+	known = slices.Compact(known)
 	return nil, usage("there is no collector %q; there are: %s", collector, strings.Join(known, ", "))
 }

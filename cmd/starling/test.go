@@ -9,7 +9,6 @@ import (
 	"path"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -159,7 +158,7 @@ func verdict(ok bool) string {
 }
 
 func milliseconds(n float64) string {
-	return (time.Duration(n) * time.Millisecond).String()
+	return fmt.Sprintf("%.0fms", n)
 }
 
 func indented(text string) string {

@@ -149,8 +149,9 @@ func (r *Receiver) accept() {
 func (r *Receiver) serve(tcp *net.TCPConn) {
 	defer tcp.Close()
 	var conn net.Conn = tcp
+	noted := &endNoter{Conn: tcp}
 	if r.config != nil {
-		secure := tls.Server(tcp, r.config)
+		secure := tls.Server(noted, r.config)
 		if secure.Handshake() != nil {
 			return
 		}
@@ -186,8 +187,10 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && !noted.ended {
 			r.end(conn, tcp)
+		} else {
+			reset(tcp) // a stream that was cut off; nobody must take that for an answer
 		}
 		return
 	}
@@ -264,6 +267,19 @@ func (r *Receiver) close() {
 	}
 	r.mu.Unlock()
 	r.handlers.Wait()
+}
+
+// endNoter notes that the end of the stream was reached. Below TLS this means that there was no
+// close_notify, after which nothing is read.
+type endNoter struct {
+	net.Conn
+	ended bool
+}
+
+func (e *endNoter) Read(p []byte) (int, error) {
+	n, err := e.Conn.Read(p)
+	e.ended = e.ended || err == io.EOF
+	return n, err
 }
 
 func closeWrite(conn net.Conn, tcp *net.TCPConn) {

@@ -156,7 +156,7 @@ func TestLatePagesShiftUnlessSnapshot(t *testing.T) {
 	t.Parallel()
 	for _, snapshot := range []bool{false, true} {
 		clock := now
-		c := newClient(t, Options{Rows: Rows{From: now.Add(-time.Hour), PerSecond: 1}, PageSize: 500, Snapshot: snapshot,
+		c := newClient(t, Options{Rows: Rows{From: now.Add(-20 * time.Minute), PerSecond: 1}, PageSize: 200, Snapshot: snapshot,
 			Now: func() time.Time { return clock }})
 		query := window(now.Add(-time.Hour), now.Add(time.Hour))
 		first := truth(c.sim, now.Add(-time.Hour), now)
@@ -229,7 +229,7 @@ func TestCachedPagesAreTheSamePages(t *testing.T) {
 		t.Errorf("got %d rows past a full cache", len(got))
 	}
 	// A window that can still grow is not kept.
-	live := newClient(t, Options{Rows: Rows{From: from, PerSecond: 1}, CacheBytes: 1 << 20})
+	live := newClient(t, Options{Rows: Rows{From: from, PerSecond: 0.1}, CacheBytes: 1 << 20})
 	live.pages(window(from, now), nil)
 	if n := len(live.sim.cache.pages); n != 0 {
 		t.Errorf("got %d live pages in the cache", n)

@@ -3,7 +3,6 @@ package sim
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -195,9 +194,10 @@ func TestThrottle(t *testing.T) {
 	want(429, "2") // too early
 	clock = clock.Add(2 * time.Second)
 	want(200, "")
-	c.sim.Change(func(o *Options) { o.Throttle.Form = Date })
+	c.sim.Change(func(o *Options) { o.Throttle.Form, o.Throttle.Pause = Date, 2*time.Second })
+	clock = clock.Add(500 * time.Millisecond)
 	want(200, "")
-	want(429, clock.Add(2*time.Second+999*time.Millisecond).UTC().Format(http.TimeFormat))
+	want(429, "Fri, 20 Nov 2026 12:00:05 GMT") // half past the second before it, and a date has no fraction
 	clock = clock.Add(3 * time.Second)
 	c.sim.Change(func(o *Options) { o.Throttle.Form = Absent })
 	want(200, "")

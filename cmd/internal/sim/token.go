@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -171,4 +173,11 @@ func (m *Microsoft) RevokeTokens() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.tokens)
+}
+
+// Tokens lists every token that was issued and is not revoked, so that a test can look for them where they must not be.
+func (m *Microsoft) Tokens() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.tokens))
 }

@@ -1,0 +1,24 @@
+.DEFAULT_GOAL := help
+.PHONY: help check test build demo docker generate
+
+help: ## print the targets
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+
+check: ## everything that CI runs: format, vet, staticcheck, generated files, scripts, tests with -race
+	.ci/run
+
+test: ## test the program and the built-in scripts
+	go test ./...
+	go run ./cmd/starling test
+
+build: ## build the program ./starling
+	go build -trimpath -o starling ./cmd/starling
+
+demo: ## collect from a simulated Microsoft and deliver to a simulated Devo, for a minute
+	go run ./cmd/starling demo
+
+docker: ## build the image starling:latest
+	docker build -t starling .
+
+generate: ## write generated files again
+	go generate ./...

@@ -1,0 +1,98 @@
+package reference
+
+import (
+	"regexp"
+	"strings"
+)
+
+// configuration describes the configuration file. The keys of outputs and the limits come from the
+// source; a test compares the others with it.
+func configuration(root string) (string, error) {
+	var b strings.Builder
+	b.WriteString(`## Configuration
+
+A YAML file, or a JSON file with the same keys; the form is that of Devo's collectors. Relative paths start at the directory of the
+file, or at the one above if that is called "config". A key that nothing knows is an error, with its line and what was probably meant.
+
+`)
+	b.WriteString("### globals\n\n" + table([]string{"key", "default", "what it says"}, globals))
+	b.WriteString("\n### starling\n\n" + table([]string{"key", "default", "what it says"}, starling))
+	bounds, err := limits(root)
+	if err != nil {
+		return "", err
+	}
+	b.WriteString("\n### starling.limits\n\n" + bounds)
+	b.WriteString("\n### inputs\n\n`inputs.<name>` is an input; `services.<name>` below it a service, which runs as the collector `input/id/service`.\n\n" +
+		table([]string{"key", "default", "what it says"}, inputs))
+	b.WriteString("\n### outputs\n\n`outputs.<name>` has `type` and `config`, which holds the keys of that type. Every output gets every event.\n")
+	kinds, err := outputs(root)
+	if err != nil {
+		return "", err
+	}
+	b.WriteString("\n" + kinds)
+	variables, err := comments(root, "engine/expand.go", "expander")
+	if err != nil {
+		return "", err
+	}
+	_, variables, _ = strings.Cut(variables, "\n")
+	b.WriteString("### Variables\n\nTexts of the configuration may hold environment variables and files:\n" + variables)
+	return b.String(), nil
+}
+
+var globals = [][]string{
+	{"`name`", "must be set", "name of the installation: letters, digits, - and _; others become _"},
+	{"`id`", "must be set", "a number or a text without spaces and slashes"},
+	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug"},
+	{"`persistence.type`", "`filesystem`", "`filesystem`, or `memory`, which forgets everything at the end"},
+	{"`persistence.config.directory_name`", "`state`", "the directory of the state"},
+	{"`queue_max_size_in_mb`, `queue_max_size_in_messages`, `queue_wrap_max_size_in_messages`, `queue_max_elapsed_time_in_sec`, " +
+		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `devo_sender_threshold_for_using_gzip_in_transport_layer`, " +
+		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`, `multiprocessing`",
+		"", "of Devo's collectors: checked and accepted, without effect here"},
+}
+
+var starling = [][]string{
+	{"`scripts`", "`scripts`, if there is such a directory", "the folder of scripts, which stand in front of the built-in ones"},
+	{"`listen`", "`127.0.0.1:9464`", "address of the status server; `off` for none"},
+	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
+	{"`log.format`", "`text`", "`text` or `json`"},
+	{"`limits`", "", "see below"},
+}
+
+var inputs = [][]string{
+	{"`id`", "must be set", "a number or a text without spaces and slashes; with another id the state begins anew"},
+	{"`enabled`", "must be set", "whether the input runs"},
+	{"`request_period_in_seconds`", "`60`", "from the start of one pull to the start of the next; a service may have its own"},
+	{"`environment`", "", "free text, which scripts may read; a service may have its own"},
+	{"`credentials`", "", "settings that all services of the input share"},
+	{"`services.<name>.enabled`", "`true`", "whether the service runs"},
+	{"`services.<name>.script`", "the name of the service", "the script, with or without .star"},
+	{"any other key", "", "a setting of the script; those of the service win over those of the input"},
+}
+
+// beginnings is how the comments of Go functions begin, which means nothing to a reader of the reference.
+var beginnings = regexp.MustCompile(`^(new\w+ makes a|lineFormat reads the) `)
+
+func outputs(root string) (string, error) {
+	var b strings.Builder
+	for _, part := range []struct{ title, file, function string }{
+		{"devo_platform, relay", "sinks/devo.go", "newDevo"},
+		{"syslog, in_house_relay, sidecar", "sinks/syslog.go", "newSyslog"},
+		{"console, stdout", "sinks/console.go", "newConsole"},
+		{"file", "sinks/file.go", "newFile"},
+		{"format of console and file", "sinks/lines.go", "lineFormat"},
+		{"discard", "sinks/discard.go", "newDiscard"},
+	} {
+		text, err := comments(root, part.file, part.function)
+		if err != nil {
+			return "", err
+		}
+		begin := "A "
+		if part.function == "lineFormat" {
+			begin = "The "
+		}
+		text = strings.ReplaceAll(beginnings.ReplaceAllString(text, begin), "see lineFormat", "see below")
+		b.WriteString("#### " + part.title + "\n\n" + text + "\n")
+	}
+	return b.String(), nil
+}

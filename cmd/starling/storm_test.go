@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"starling/cmd/internal/sim"
+	"starling/engine"
+)
+
+// stormRows is how many rows the storms pull.
+const stormRows = 200_000
+
+// newStorm makes a world with stormRows rows in the past day, windows of the given length, and a
+// collector that starts with the oldest.
+func newStorm(t *testing.T, window int, latency time.Duration) (w *sim.World, from, to time.Time) {
+	t.Helper()
+	now := time.Now().UTC()
+	from, to = now.Add(-23*time.Hour), now.Add(-time.Minute)
+	w, err := sim.NewWorld(t.TempDir(), sim.WorldOptions{Delay: 5 * time.Second, Microsoft: sim.Options{
+		Rows: sim.Rows{From: from, To: to, Count: stormRows}, Latency: latency, CacheBytes: 256 << 20,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	edit(t, w.ConfigFile(), "request_period_in_seconds: 1", fmt.Sprintf("request_period_in_seconds: 1\n        window_in_seconds: %d", window))
+	edit(t, w.ConfigFile(), "outputs:\n", "starling:\n  listen: \"off\"\n\noutputs:\n")
+	return w, from, to
+}
+
+// edit replaces old by new in a file, once.
+func edit(t *testing.T, file, old, new string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%s does not contain %q", file, old)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitComplete waits until Devo has every row.
+func waitComplete(t *testing.T, w *sim.World, from, to time.Time) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		missing, _, _ := w.Devo.Compare(w.Microsoft.Truth(from, to))
+		if missing == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d rows are missing", missing)
+		}
+	}
+}
+
+func TestFiftyKillsLoseNothing(t *testing.T) {
+	t.Parallel()
+	const kills = 50
+	w, from, to := newStorm(t, 600, 100*time.Millisecond)
+	var log bytes.Buffer
+	start := func() *exec.Cmd {
+		c := exec.Command("starling", "run", "--config", w.ConfigFile())
+		c.Stderr = &log
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range kills {
+		c := start()
+		time.Sleep(time.Duration(150+random.IntN(650)) * time.Millisecond) // when to kill is the test's input
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); c.ProcessState.Exited() {
+			t.Fatalf("start %d ended by itself: %v\n%s", i, err, &log)
+		}
+	}
+	before, _, _ := w.Devo.Compare(w.Microsoft.Truth(from, to))
+	c := start()
+	waitComplete(t, w, from, to)
+	c.Process.Signal(syscall.SIGTERM)
+	if err := c.Wait(); err != nil {
+		t.Errorf("the last start did not end with 0: %v", err)
+	}
+	missing, extra, duplicates := w.Devo.Compare(w.Microsoft.Truth(from, to))
+	if missing != 0 || extra != 0 {
+		t.Errorf("%d missing, %d that nobody sent", missing, extra)
+	}
+	// What a kill repeats is the epoch that the receiver had and whose confirmation was not noted yet.
+	t.Logf("%d kills over %d rows, %d of them still to come at the last kill: 0 missing, %d sent twice (%.1f %%)",
+		kills, stormRows, before, duplicates, 100*float64(duplicates)/stormRows)
+}
+
+// breakages are ways to break a script, each with a piece of the error that names its place.
+func breakages() []struct{ name, old, new, want string } {
+	return []struct{ name, old, new, want string }{
+		{"syntax", "def pull():", "def pull(:", ".star:9"},
+		{"undefined name", "checkpoint.commit(window)", "checkpoint.comit(window)\n    undefined_name()", "undefined: undefined_name"},
+		{"top level", "DAY = 24 * 3600", "DAY = 24 // 0", "division by zero"},
+		{"wrong type", `min_length = 1, doc = "Directory (tenant) ID."`, `min_length = "1", doc = ""`, "min_length"},
+		{"no such argument", "times = 4,", "tmes = 4,", "tmes"},
+		{"load", `load("lib/message_trace.star", "next_page", "send")`, `load("lib/mesage_trace.star", "next_page", "send")`, "did you mean"},
+		{"undeclared setting", `"window_in_seconds"`, `"window_seconds"`, "window_in_seconds"},
+		{"indentation", "    for window in", "  for window in", ".star:"},
+		{"no pull", "def pull():", "def poll():", "no function pull()"},
+		{"failing test", `"Accept": "application/json"`, `"Accept": "text/html"`, "_test.star:"},
+	}
+}
+
+func TestTwoHundredEditsUnderLoad(t *testing.T) {
+	t.Parallel()
+	const edits = 200
+	w, from, to := newStorm(t, 60, 120*time.Millisecond)
+	scripts := filepath.Join(w.Dir, "scripts")
+	p := program{stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
+	if err := p.copyScripts(scripts, false); err != nil {
+		t.Fatal(err)
+	}
+	config, err := p.loadConfig(w.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.engine.Run(ctx) }()
+
+	e := editor{t: t, engine: s.engine, file: filepath.Join(scripts, "office365_exchange_message_service.star")}
+	e.text, err = os.ReadFile(e.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slowest time.Duration
+	broken := 0
+	for i := range edits {
+		if i%3 == 1 {
+			b := breakages()[broken%len(breakages())]
+			e.refused(i, b.name, b.old, b.new, b.want)
+			broken++
+			continue
+		}
+		slowest = max(slowest, e.accepted(i))
+	}
+	if lag := s.engine.Status().Collectors[0].LagSeconds; lag == nil || *lag < 600 {
+		t.Errorf("the pull was over before the edits were: lag %v s", lag)
+	}
+	if slowest > 2*time.Second {
+		t.Errorf("a good version took %v to be in use, want 2 s at most", slowest)
+	}
+	w.Microsoft.Change(func(o *sim.Options) { o.Latency = 0 })
+	waitComplete(t, w, from, to)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	missing, extra, duplicates := w.Devo.Compare(w.Microsoft.Truth(from, to))
+	if missing != 0 || extra != 0 || duplicates != 0 {
+		t.Errorf("%d missing, %d that nobody sent, %d sent twice", missing, extra, duplicates)
+	}
+	t.Logf("%d edits, %d of them broken, over %d rows: 0 missing, 0 sent twice; slowest to be in use %v", edits, broken, stormRows, slowest)
+}
+
+// editor edits a script as people and tools do, and watches what becomes of it.
+type editor struct {
+	t      *testing.T
+	engine *engine.Engine
+	file   string
+	text   []byte // the good text
+}
+
+// save writes the file in one of the ways in which files are written.
+func (e *editor) save(i int, text []byte) {
+	e.t.Helper()
+	var err error
+	switch i % 3 {
+	case 0: // a new file renamed over it: vim, sed -i, docker cp
+		if err = os.WriteFile(e.file+".new", text, 0o600); err == nil {
+			err = os.Rename(e.file+".new", e.file)
+		}
+	case 1: // in place: echo >
+		err = os.WriteFile(e.file, text, 0o600)
+	case 2: // removed and made again
+		if err = os.Remove(e.file); err == nil {
+			err = os.WriteFile(e.file, text, 0o600)
+		}
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// until polls the status until ok, and returns how long it took.
+func (e *editor) until(what string, ok func(engine.Status) bool) time.Duration {
+	e.t.Helper()
+	began := time.Now()
+	for {
+		s := e.engine.Status()
+		if ok(s) {
+			return time.Since(began)
+		}
+		if time.Since(began) > 20*time.Second {
+			e.t.Fatalf("waited for %s: %+v", what, s)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// accepted saves a version that works, and returns how long it took until a pull ran it.
+func (e *editor) accepted(i int) time.Duration {
+	e.t.Helper()
+	old := e.engine.Status().Collectors[0].Version
+	e.save(i, fmt.Appendf(bytes.Clone(e.text), "\n# edit %d\n", i))
+	return e.until(fmt.Sprintf("edit %d to be in use", i), func(s engine.Status) bool { return s.Collectors[0].Version != old })
+}
+
+// refused saves a version that does not work, and checks that it is reported and not used.
+func (e *editor) refused(i int, name, old, new, want string) {
+	e.t.Helper()
+	if !bytes.Contains(e.text, []byte(old)) {
+		e.t.Fatalf("%s: the script does not contain %q", name, old)
+	}
+	version := e.engine.Status().Collectors[0].Version
+	saved := time.Now()
+	e.save(i, fmt.Appendf(bytes.Replace(e.text, []byte(old), []byte(new), 1), "\n# edit %d\n", i))
+	e.until(fmt.Sprintf("edit %d (%s) to be refused", i, name), func(s engine.Status) bool {
+		return len(s.Reloads) > 0 && s.Reloads[len(s.Reloads)-1].When.After(saved) && s.Reloads[len(s.Reloads)-1].Error != ""
+	})
+	s := e.engine.Status()
+	report := s.Reloads[len(s.Reloads)-1].Error
+	if !strings.Contains(report, want) || !strings.Contains(report, ":") {
+		e.t.Errorf("edit %d (%s): the report does not contain %q:\n%s", i, name, want, report)
+	}
+	if s.Collectors[0].Version != version {
+		e.t.Errorf("edit %d (%s): a broken version is in use", i, name)
+	}
+}
