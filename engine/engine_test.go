@@ -178,7 +178,13 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.engine, err = New(config, w.options())
+	w.run(config, w.options())
+}
+
+func (w *world) run(config *Config, o Options) {
+	w.t.Helper()
+	var err error
+	w.engine, err = New(config, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -511,5 +517,137 @@ func TestWrongStartIsRefusedWhole(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "state")); !os.IsNotExist(err) {
 		t.Errorf("a refused start made the state directory: %v", err)
+	}
+}
+
+func TestScriptsFolderOfAConfigMap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	// As kubelet mounts it: the files are links to ..data, which is a link to the current version.
+	folder := filepath.Join(w.dir, "mounted")
+	version := func(name, script string) {
+		if err := errors.Join(os.MkdirAll(filepath.Join(folder, name), 0o700),
+			os.WriteFile(filepath.Join(folder, name, "hello.star"), []byte(script), 0o600),
+			os.Symlink(name, filepath.Join(folder, "..tmp")),
+			os.Rename(filepath.Join(folder, "..tmp"), filepath.Join(folder, "..data"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version("..2026_01", counting)
+	if err := os.Symlink("..data/hello.star", filepath.Join(folder, "hello.star")); err != nil {
+		t.Fatal(err)
+	}
+	w.write("config.yaml", worldConfig+"starling: {scripts: mounted}\n")
+	w.start()
+	w.sink("out").until(t, "an event of the first version", has(1))
+	version("..2026_02", "def pull():\n    send('second')\n")
+	os.RemoveAll(filepath.Join(folder, "..2026_01"))
+	w.sink("out").until(t, "an event of the second version", func(got []string) bool { return slices.Contains(got, "second") })
+}
+
+func TestFolderBehindALinkIsFollowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	// As git-sync does it: the folder itself is a link that is moved to the next checkout.
+	for name, script := range map[string]string{"one": counting, "two": "def pull():\n    send('second')\n"} {
+		w.write(name+"/hello.star", script)
+	}
+	link := filepath.Join(w.dir, "current")
+	if err := os.Symlink("one", link); err != nil {
+		t.Fatal(err)
+	}
+	w.write("config.yaml", worldConfig+"starling: {scripts: current}\n")
+	w.start()
+	w.sink("out").until(t, "an event of the first version", has(1))
+	if err := errors.Join(os.Symlink("two", link+".new"), os.Rename(link+".new", link)); err != nil {
+		t.Fatal(err)
+	}
+	w.sink("out").until(t, "an event of the second version", func(got []string) bool { return slices.Contains(got, "second") })
+}
+
+func TestVanishedScriptIsGivenTimeToReturn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	w.sink("out").until(t, "an event", has(1))
+	script := filepath.Join(w.dir, "scripts", "hello.star")
+	if err := os.Rename(script, script+".away"); err != nil {
+		t.Fatal(err)
+	}
+	// Long enough to be seen as gone, short enough to be forgiven.
+	n := len(w.sink("out").until(t, "an event", has(1)))
+	w.sink("out").until(t, "two more events", has(n+2))
+	if err := os.Rename(script+".away", script); err != nil {
+		t.Fatal(err)
+	}
+	w.sink("out").until(t, "more events", has(n+3))
+	if r := w.engine.Status().Reloads; len(r) != 0 {
+		t.Errorf("a script that was away for a moment was reported: %+v", r)
+	}
+}
+
+// reloadingSink has a file that can be replaced, as a sink with a certificate has.
+type reloadingSink struct {
+	*memorySink
+	file string
+	mu   sync.Mutex
+	text string
+}
+
+func (s *reloadingSink) Files() []string { return []string{s.file} }
+
+func (s *reloadingSink) Reload() error {
+	text, err := os.ReadFile(s.file)
+	if err != nil || !strings.HasPrefix(string(text), "good") {
+		return fmt.Errorf("%s: not a certificate", s.file)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = string(text)
+	return nil
+}
+
+func TestCertificateIsReloaded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.write("certs/cert.pem", "good 1")
+	sink := &reloadingSink{memorySink: newMemorySink(), file: filepath.Join(w.dir, "certs", "cert.pem"), text: "good 1"}
+	config, err := LoadConfig(filepath.Join(w.dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := w.options()
+	o.NewSink = func(Output) (Sink, error) { return sink, nil }
+	w.run(config, o)
+	uses := func() string {
+		sink.mu.Lock()
+		defer sink.mu.Unlock()
+		return sink.text
+	}
+	w.write("certs/cert.pem", "good 2")
+	w.until("the new certificate", func(s Status) bool {
+		return len(s.Reloads) == 1 && s.Reloads[0].Kind == "certificate" && uses() == "good 2"
+	})
+	w.write("certs/cert.pem", "bad")
+	w.until("the refusal", func(s Status) bool { return strings.Contains(s.Reloads[0].Error, "not a certificate") })
+	if uses() != "good 2" {
+		t.Errorf("a bad certificate is in use: %q", uses())
+	}
+	w.write("certs/cert.pem", "good 3")
+	w.until("the next good one", func(s Status) bool { return s.Reloads[0].Error == "" && uses() == "good 3" })
+}
+
+func TestForcedReloadReadsEverything(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	w.engine.Reload()
+	s := w.until("the reload", func(s Status) bool { return len(s.Reloads) == 1 })
+	if r := s.Reloads[0]; r.Kind != "config" || r.Error != "" {
+		t.Errorf("got %+v", r)
+	}
+	w.sink("out").until(t, "an event", has(1))
+	if w.made != 1 {
+		t.Errorf("an output that did not change was made %d times", w.made)
 	}
 }

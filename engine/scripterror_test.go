@@ -50,7 +50,15 @@ func TestScriptErrorTexts(t *testing.T) {
 		}
 		return v, nil
 	}
+	sort := func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		v, err := starlark.Call(thread, args[0], nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("sort: %w", err)
+		}
+		return v, nil
+	}
 	predeclared := starlark.StringDict{
+		"sort":     starlark.NewBuiltin("sort", sort),
 		"denied":   starlark.NewBuiltin("http.get", denied),
 		"upstream": starlark.NewBuiltin("client.get", upstream),
 		"call":     starlark.NewBuiltin("fields.map", call),
@@ -126,6 +134,18 @@ Traceback (most recent call last):
 Traceback (most recent call last):
   m.star:5:9: in main
   builtin: in fields.map
+  m.star:2:14: in one`,
+		},
+		{
+			"a call back on the same thread shows each frame once",
+			"def one():\n    return 1 + \"a\"\n\ndef main():\n    sort(one)\n",
+			"m.star:2:14: sort: unknown binary op: int + string",
+			`m.star:2:14: sort: unknown binary op: int + string
+        return 1 + "a"
+                 ^
+Traceback (most recent call last):
+  m.star:5:9: in main
+  builtin: in sort
   m.star:2:14: in one`,
 		},
 		{

@@ -173,7 +173,7 @@ func (f *credentialFiles) explain(err error) (text, hint string) {
 		return "the server refused the TLS connection", hint
 	}
 	if errors.Is(err, errBareFIN) {
-		return "", "if this receiver never sends one, set accept_bare_fin: true, which trusts a mere FIN"
+		return "", "with confirmation: auto, some of these in a row show that this receiver never sends one, and its FIN counts; confirmation: fin says so from the start"
 	}
 	if errors.Is(err, io.EOF) {
 		return "the server hung up during the TLS handshake", "check address and port"

@@ -28,8 +28,9 @@ var (
 //	key              (aliases chain_loc, cert_loc, key_loc)
 //	verify           devo: the server's certificate must be signed by chain, whatever its name, as
 //	                 Devo's own collectors have it; strict: its name must also be address (devo)
-//	accept_bare_fin  count an end of the connection without TLS's close_notify as an acknowledgement,
-//	                 for receivers that never send one (false)
+//	confirmation     which end of a connection acknowledges what was sent on it: close_notify (TLS's
+//	                 own), fin (the mere end of TCP's stream, for receivers that never send a
+//	                 close_notify), or auto (find out which of them this receiver is)
 //
 // The keys of Devo's collectors for retries, compression and statistics are accepted and not used: the
 // engine retries for as long as it takes, and nothing is sent compressed.
@@ -44,7 +45,7 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 		server: s.host,
 		strict: c.Choice("verify", "devo", "devo", "strict") == "strict",
 	}
-	s.bareFIN = c.Bool("accept_bare_fin", false)
+	s.confirmation.mode = c.Choice("confirmation", auto, auto, closeNotify, fin)
 	c.Int("concurrent_connections", 1, 1, 1)
 	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
 		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",

@@ -37,7 +37,8 @@ type epochs struct {
 
 	confirm time.Duration // how long to wait for the receiver's end
 	timeout time.Duration // how long one write may take
-	bareFIN bool          // accept a FIN without close_notify as the receiver's end
+
+	confirmation confirmation
 
 	frames framer
 	buf    []byte
@@ -92,7 +93,10 @@ func (s *epochs) end(ctx context.Context) error {
 	if err := s.link.closeWrite(ctx, s.timeout); err != nil {
 		return err
 	}
-	return s.link.answer(ctx, s.confirm, s.bareFIN)
+	if err := s.link.answer(ctx, s.confirm); err != nil {
+		return err
+	}
+	return s.confirmation.judge(s.link.err)
 }
 
 var errEarly = errors.New("the receiver closed the connection by itself")

@@ -166,16 +166,19 @@ func (l *link) bounded(ctx context.Context, timeout time.Duration, f func() erro
 	return err
 }
 
-// answer waits for the receiver's end of the connection and returns nil if that end proves that it
-// has read everything. It waits for patience, and again for as long as the receiver's side goes on
-// taking bytes from ours.
-func (l *link) answer(ctx context.Context, patience time.Duration, bareFIN bool) error {
+// answer waits for the receiver's end of the connection. A nil says that it ended in good order, having
+// taken all bytes; l.err says then whether with a close_notify. It waits for patience, and again for as
+// long as the receiver's side goes on taking bytes from ours.
+func (l *link) answer(ctx context.Context, patience time.Duration) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for before := queued(l.tcp); ; {
 		select {
 		case <-l.ended:
-			return l.verdict(bareFIN)
+			if l.err != io.EOF && l.err != errBareFIN {
+				return l.err
+			}
+			return settled(l.tcp)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
@@ -190,13 +193,6 @@ func (l *link) answer(ctx context.Context, patience time.Duration, bareFIN bool)
 }
 
 var errNoAnswer = errors.New("the receiver did not answer the end of the connection")
-
-func (l *link) verdict(bareFIN bool) error {
-	if l.err != io.EOF && !(bareFIN && l.err == errBareFIN) {
-		return l.err
-	}
-	return settled(l.tcp)
-}
 
 // close closes the connection and waits for its goroutine. What was written is still on its way.
 func (l *link) close() {

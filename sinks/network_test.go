@@ -3,6 +3,7 @@ package sinks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -190,19 +191,44 @@ func TestSlowReceiverGetsTheTimeItNeeds(t *testing.T) {
 func TestBareFIN(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name   string
-		accept bool
-	}{{"is no acknowledgement", false}, {"is one if the operator says so", true}} {
-		t.Run(c.name, func(t *testing.T) {
+		mode   string
+		before int // epochs that the receiver confirms with close_notify first
+		failed int // epochs that fail before one is acknowledged; -1: none ever is
+	}{
+		{closeNotify, 0, -1},
+		{fin, 0, 0},
+		{auto, 0, learnAfter - 1},
+		{auto, 1, relearnAfter - 1},
+	} {
+		t.Run(fmt.Sprintf("%s,before=%d", c.mode, c.before), func(t *testing.T) {
 			t.Parallel()
 			d := newDevoSide(t, devoServer, false)
-			d.Break(sinktest.Fault{BareFIN: true})
-			err := offer(t.Context(), d.open(t, map[string]any{"accept_bare_fin": c.accept}), sinktest.Events(0, 10))
-			if c.accept && err != nil {
-				t.Error(err)
+			sink := d.open(t, map[string]any{"confirmation": c.mode})
+			for range c.before {
+				if err := offer(t.Context(), sink, sinktest.Events(0, 10)); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if !c.accept && (err == nil || !strings.Contains(err.Error(), "accept_bare_fin")) {
-				t.Errorf("got %v, want an error that names accept_bare_fin", err)
+			d.Break(sinktest.Fault{BareFIN: true})
+			failed := 0
+			for ; failed < 2*relearnAfter; failed++ {
+				err := offer(t.Context(), sink, sinktest.Events(0, 10))
+				if err == nil {
+					break
+				}
+				if !strings.Contains(err.Error(), "confirmation: fin") {
+					t.Fatalf("got %v, want an error that names the setting", err)
+				}
+			}
+			if want := c.failed; failed != want && !(want < 0 && failed == 2*relearnAfter) {
+				t.Errorf("%d epochs failed, want %d", failed, want)
+			}
+			if c.failed < 0 {
+				return
+			}
+			// What was learnt stays.
+			if err := offer(t.Context(), sink, sinktest.Events(0, 10)); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -212,7 +238,7 @@ func TestBareFINNeverCoversUnreadBytes(t *testing.T) {
 	t.Parallel()
 	d := newDevoSide(t, devoServer, false)
 	d.Break(sinktest.Fault{ResetAt: 1})
-	sink := d.open(t, map[string]any{"accept_bare_fin": true})
+	sink := d.open(t, map[string]any{"confirmation": fin})
 	if err := offer(t.Context(), sink, sinktest.Events(0, 5000)); err == nil {
 		t.Error("a reset was acknowledged")
 	}

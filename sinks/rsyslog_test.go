@@ -33,12 +33,12 @@ func TestRsyslogReceivesEverythingIntact(t *testing.T) {
 	for _, c := range []struct {
 		driver  string
 		counted bool
-		bareFIN bool // rsyslog's gtls driver never sends close_notify as a server
+		confirm string // rsyslog's gtls driver never sends close_notify as a server
 		events  int
 	}{
-		{driver: "ossl", events: 100_000},
-		{driver: "gtls", events: 100_000, bareFIN: true},
-		{driver: "ossl", events: 10_000, counted: true},
+		{driver: "ossl", confirm: closeNotify, events: 100_000},
+		{driver: "gtls", confirm: fin, events: 100_000},
+		{driver: "ossl", confirm: auto, events: 10_000, counted: true},
 	} {
 		t.Run(fmt.Sprintf("%s,counted=%v", c.driver, c.counted), func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +47,7 @@ func TestRsyslogReceivesEverythingIntact(t *testing.T) {
 			d.authority.Issue(t, devoServer).Write(t, d.dir, "server")
 			port := startRsyslog(t, rsyslogd, d.dir, c.driver)
 			sink := open(t, "devo_platform", d.dir, map[string]any{"address": "127.0.0.1", "port": port, "multiline": c.counted,
-				"chain": "chain.crt", "cert": "client.crt", "key": "client.key", "accept_bare_fin": c.bareFIN})
+				"chain": "chain.crt", "cert": "client.crt", "key": "client.key", "confirmation": c.confirm})
 			events := variedEvents(c.events)
 			for epoch := range slices.Chunk(events, 7001) {
 				if err := offer(t.Context(), sink, epoch); err != nil {

@@ -69,7 +69,7 @@ func TestEndThatCrossesOursIsNoAcknowledgement(t *testing.T) {
 	if err := errors.Join(l.closeWrite(t.Context(), writeTimeout), peer.CloseWrite()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.answer(t.Context(), confirmTimeout, false); !errors.Is(err, errUnread) {
+	if err := l.answer(t.Context(), confirmTimeout); !errors.Is(err, errUnread) {
 		t.Errorf("got %v with %d bytes that the peer's kernel has not taken", err, queued(l.tcp))
 	}
 }

@@ -41,14 +41,16 @@ func newEpochs(out engine.Output, env Env, port int64) *epochs {
 		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
 	}
 	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
+	op := fmt.Sprintf("output %s (%s)", out.Name, at)
 	return &epochs{
-		op:      fmt.Sprintf("output %s (%s)", out.Name, at),
-		host:    host,
-		address: at,
-		explain: explainNetwork,
-		confirm: c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
-		timeout: writeTimeout,
-		frames:  framer{host: c.Text("hostname", env.Hostname), counted: c.Bool("multiline", false)},
+		op:           op,
+		host:         host,
+		address:      at,
+		explain:      explainNetwork,
+		confirm:      c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
+		timeout:      writeTimeout,
+		confirmation: confirmation{mode: closeNotify, log: env.Logger, op: op},
+		frames:       framer{host: c.Text("hostname", env.Hostname), counted: c.Bool("multiline", false)},
 	}
 }
 

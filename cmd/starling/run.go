@@ -120,7 +120,7 @@ func supervise(ctx context.Context, stop func(), e *engine.Engine, signals <-cha
 			switch {
 			case s == syscall.SIGHUP:
 				log.Info("asked to read everything again", "signal", s.String())
-				
+				e.Reload()
 			case ctx.Err() == nil:
 				log.Info("asked to stop", "signal", s.String())
 				stop()
