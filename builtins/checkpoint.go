@@ -214,7 +214,7 @@ func (*windowIterator) Done() {}
 func (it *windowIterator) Next(v *starlark.Value) bool {
 	next, err := it.next()
 	if err != nil {
-		failIterator(it.thread, fmt.Errorf("%s: %w", it.name, err))
+		engine.FailIterator(it.thread, fmt.Errorf("%s: %w", it.name, err))
 		return false
 	}
 	if next == nil {

@@ -79,7 +79,7 @@ func (it *pageIterator) Next(v *starlark.Value) bool {
 	}
 	page, err := it.step()
 	if err != nil {
-		failIterator(it.pages.thread, err)
+		engine.FailIterator(it.pages.thread, err)
 	}
 	if err != nil || page == nil {
 		it.done, it.last = true, nil
@@ -186,13 +186,4 @@ func pageError(place string, err error) error {
 		return err
 	}
 	return &engine.Error{Code: engine.CodeUpstream, Op: place, Err: err}
-}
-
-// iteratorError is where the engine looks for the reason when a loop stopped its thread.
-const iteratorError = "starling.iterator_error"
-
-// failIterator makes err the error of the loop that runs on thread.
-func failIterator(thread *starlark.Thread, err error) {
-	thread.SetLocal(iteratorError, err)
-	thread.Cancel(err.Error())
 }

@@ -151,11 +151,7 @@ func guard[T any](ctx context.Context, thread *starlark.Thread, steps uint64, f 
 	defer stop()
 	defer func() {
 		if r := recover(); r != nil {
-			at := ""
-			if thread.CallStackDepth() > 0 {
-				at = thread.CallStack().At(0).Pos.String() + ": "
-			}
-			err = fmt.Errorf("%spanic in the interpreter: %v", at, r)
+			err = fmt.Errorf("panic in the interpreter: %v", r)
 		}
 	}()
 	result, err = f()

@@ -177,6 +177,13 @@ func backtrace(stack starlark.CallStack) string {
 // one, so they store it there and cancel the thread.
 const iteratorFailure = "starling.iterator_error"
 
+// FailIterator ends the loop that runs on thread with err: the script fails at the line of the loop. An
+// iterator calls it and then says that it has nothing more.
+func FailIterator(thread *starlark.Thread, err error) {
+	thread.SetLocal(iteratorFailure, err)
+	thread.Cancel(err.Error())
+}
+
 // iteratorError puts the error that an iterator has stored on thread into the place of the
 // cancellation that it caused. The position stays that of the loop.
 func iteratorError(thread *starlark.Thread, err error) error {

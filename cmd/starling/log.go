@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -41,7 +42,49 @@ func newHandler(w io.Writer, format string, level slog.Leveler, r *engine.Redact
 	if format == "json" {
 		return &traceHandler{Handler: slog.NewJSONHandler(w, o)}
 	}
-	return &traceHandler{Handler: slog.NewTextHandler(w, o)}
+	return &traceHandler{Handler: &proseHandler{Handler: slog.NewTextHandler(w, o), w: w, mu: &sync.Mutex{}, redactor: r}}
+}
+
+// proseHandler writes what has several lines, such as a script's error with its source line and
+// backtrace, below the line it belongs to. Each of these lines is marked, so that none can pass for a
+// line of the log.
+type proseHandler struct {
+	slog.Handler
+	w        io.Writer
+	mu       *sync.Mutex // keeps a line and what is below it together
+	redactor *engine.Redactor
+}
+
+func (h *proseHandler) Handle(ctx context.Context, rec slog.Record) error {
+	short := slog.NewRecord(rec.Time, rec.Level, rec.Message, rec.PC)
+	var below strings.Builder
+	rec.Attrs(func(a slog.Attr) bool {
+		first, rest, several := strings.Cut(h.redactor.Redact(a.Value.String()), "\n")
+		if !several {
+			short.AddAttrs(a)
+			return true
+		}
+		short.AddAttrs(slog.String(a.Key, first))
+		for line := range strings.Lines(rest) {
+			fmt.Fprintf(&below, "    | %s\n", strings.TrimRight(line, "\r\n"))
+		}
+		return true
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.Handler.Handle(ctx, short); err != nil {
+		return err
+	}
+	_, err := io.WriteString(h.w, below.String())
+	return err
+}
+
+func (h *proseHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &proseHandler{h.Handler.WithAttrs(attrs), h.w, h.mu, h.redactor}
+}
+
+func (h *proseHandler) WithGroup(name string) slog.Handler {
+	return &proseHandler{h.Handler.WithGroup(name), h.w, h.mu, h.redactor}
 }
 
 // redact takes secrets out of an attribute; the message is one too. What is neither text nor number

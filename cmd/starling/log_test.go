@@ -90,3 +90,22 @@ func TestLogLevelFollowsTheConfigurationUnlessAFlagSaysOtherwise(t *testing.T) {
 		})
 	}
 }
+
+func TestLogPutsSeveralLinesBelowTheirOwn(t *testing.T) {
+	t.Parallel()
+	r := &engine.Redactor{}
+	r.Add("two\nlines of a key")
+	var out bytes.Buffer
+	log := slog.New(newHandler(&out, "text", slog.LevelInfo, r))
+	log.With("a", 1).Error("refused", "error", "x.star:1:2: wrong\n    x = (\n        ^\ntime=forged level=INFO", "key", "two\nlines of a key", "b", 2)
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for i, want := range []string{` level=ERROR msg=refused a=1 error="x.star:1:2: wrong" key=****SANITIZED**** b=2`,
+		"    |     x = (", "    |         ^", "    | time=forged level=INFO"} {
+		if i >= len(lines) || !strings.HasSuffix(lines[i], want) || (i > 0 && lines[i] != want) {
+			t.Fatalf("line %d: want %q in\n%s", i+1, want, &out)
+		}
+	}
+	if len(lines) != 4 {
+		t.Errorf("got %d lines:\n%s", len(lines), &out)
+	}
+}

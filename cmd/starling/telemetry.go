@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -72,7 +73,7 @@ func (t *telemetry) traces(ctx context.Context, res *resource.Resource) (trace.T
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER=%s: %w", os.Getenv("OTEL_TRACES_EXPORTER"), err)
 	}
 	if autoexport.IsNoneSpanExporter(exporter) {
 		return nil, nil
@@ -99,7 +100,7 @@ func (t *telemetry) readers(ctx context.Context) ([]sdkmetric.Reader, error) {
 	}
 	reader, err := autoexport.NewMetricReader(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("OTEL_METRICS_EXPORTER=%s: %w", os.Getenv("OTEL_METRICS_EXPORTER"), err)
 	}
 	return []sdkmetric.Reader{scraped, reader}, nil
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,4 +56,15 @@ func TestExportErrorsAreLoggedOnceAMinute(t *testing.T) {
 			t.Errorf("got %q, want %s in it", lines[1], want)
 		}
 	})
+}
+
+// Not parallel: the environment is the process's.
+func TestWrongTelemetryVariableIsAWrongConfiguration(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "nonsense")
+	dir := helloDir(t, "off", "nowhere: {type: discard}", "http://127.0.0.1:1")
+	var errs strings.Builder
+	code := run(t.Context(), []string{"run", "--config", filepath.Join(dir, "config.yaml")}, program{stdout: io.Discard, stderr: &errs, getenv: os.Getenv})
+	if code != exitWrong || !strings.HasPrefix(errs.String(), "telemetry: OTEL_TRACES_EXPORTER=nonsense: ") {
+		t.Errorf("got %d %s, want %d and which exporter is unknown", code, errs.String(), exitWrong)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"starling/engine"
@@ -62,7 +63,10 @@ var lineFormats = map[string]func(e engine.Event, bold bool) string{
 
 // jsonLine shows the body as a string, because that is what is delivered: it need not be JSON.
 func jsonLine(e engine.Event, _ bool) string {
-	data, err := json.Marshal(struct {
+	var line strings.Builder
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
 		Tag  string `json:"tag"`
 		Time string `json:"time,omitempty"`
 		Body string `json:"body"`
@@ -70,7 +74,7 @@ func jsonLine(e engine.Event, _ bool) string {
 	if err != nil {
 		return err.Error() // strings can always be encoded
 	}
-	return string(data)
+	return strings.TrimSuffix(line.String(), "\n")
 }
 
 func timeText(at time.Time, unknown string) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,16 +45,5 @@ func TestLinesOfEvents(t *testing.T) {
 		if got := lineFormats[c.format](c.event, c.bold); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.format, got, c.want)
 		}
-	}
-}
-
-// Not parallel: the environment is the process's.
-func TestWrongTelemetryVariableIsAWrongConfiguration(t *testing.T) {
-	t.Setenv("OTEL_TRACES_EXPORTER", "nonsense")
-	dir := helloDir(t, "off", "nowhere: {type: discard}", "http://127.0.0.1:1")
-	var errs strings.Builder
-	code := run(t.Context(), []string{"run", "--config", filepath.Join(dir, "config.yaml")}, program{stdout: io.Discard, stderr: &errs, getenv: os.Getenv})
-	if code != exitWrong || !strings.Contains(errs.String(), "telemetry: ") || !strings.Contains(errs.String(), "nonsense") {
-		t.Errorf("got %d %s, want %d and which exporter is unknown", code, errs.String(), exitWrong)
 	}
 }

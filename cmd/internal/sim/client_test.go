@@ -186,7 +186,7 @@ func (c *client) pages(query string, between func()) [][]wireRow {
 
 func fixture(t *testing.T, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "microsoft", filepath.FromSlash(name)))
+	b, err := os.ReadFile(filepath.Join("..", "..", "..", "scripts", "testdata", "microsoft", filepath.FromSlash(name)))
 	if err != nil {
 		t.Fatal(err)
 	}
