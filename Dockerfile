@@ -10,7 +10,8 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/starling ./cmd/starling \
- && mkdir -p /out/devo-collector/config /out/devo-collector/certs /out/devo-collector/scripts /out/devo-collector/state
+ && mkdir -p /out/devo-collector/config /out/devo-collector/certs /out/devo-collector/scripts \
+ && mkdir -m 700 /out/devo-collector/state
 
 FROM scratch
 ARG VERSION=dev

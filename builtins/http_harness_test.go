@@ -217,7 +217,7 @@ func (s *loggedSpan) SetStatus(_ codes.Code, description string) { s.status = de
 func (s *loggedSpan) End(...trace.SpanEndOption) {
 	fmt.Fprintf(s.log, "%s %s", s.name, s.status)
 	for _, kv := range s.attributes {
-		fmt.Fprintf(s.log, " %s=%s", kv.Key, kv.Value.Emit())
+		fmt.Fprintf(s.log, " %s=%s", kv.Key, kv.Value.String())
 	}
 	fmt.Fprintln(s.log)
 }

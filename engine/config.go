@@ -49,6 +49,8 @@ type Config struct {
 type Output struct {
 	Name, Type string
 	Config     *Section
+	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
+	Place string
 }
 
 // Fingerprint changes when anything about the output does, secrets included. Keep it out of logs.
@@ -211,7 +213,8 @@ func (r *configReader) outputs(top *Section) {
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
 		output.unknown(r.problems)
-		r.Outputs = append(r.Outputs, Output{e.key, kind, config})
+		line, col := output.placeOf("type")
+		r.Outputs = append(r.Outputs, Output{e.key, kind, config, place(r.problems.file, line, col) + join(output.path, "type")})
 	}
 }
 

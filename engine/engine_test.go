@@ -287,17 +287,16 @@ func TestEventsArriveInOrderAndOnceOverAStop(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, counting)
 	w.start()
-	got := w.sink("out").until(t, "two events", has(2))
+	w.sink("out").until(t, "two events", has(2))
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}
 	first := w.sink("out")
-	got = first.got
 	if !first.closed {
 		t.Error("the sink was not closed")
 	}
 	w.start()
-	got = append(got, w.sink("out").until(t, "two more", has(2))...)
+	got := append(first.got, w.sink("out").until(t, "two more", has(2))...)
 	wantCounted(t, got)
 }
 

@@ -178,7 +178,7 @@ func (s *Sources) resolve(name string) (string, error) {
 		return clean, nil
 	}
 	hint := ""
-	if near := nearest(clean, s.Names()); near != "" {
+	if near := Nearest(clean, s.Names()); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return "", fmt.Errorf("load(%q): no such file, neither in the scripts folder nor built in%s", name, hint)

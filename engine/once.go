@@ -97,6 +97,9 @@ type Pulled struct {
 // key "input/id/service" where several have that name. It returns when every sink has acknowledged
 // everything, or ctx ends.
 func PullOnce(ctx context.Context, config *Config, service string, o Options, once Once) (Pulled, error) {
+	if once.Commit && (once.Sinks != nil || once.Fresh) {
+		return Pulled{}, errors.New("a pull that is committed starts at its state and goes to the configured outputs")
+	}
 	cc, err := findService(config, service)
 	if err != nil {
 		return Pulled{}, err

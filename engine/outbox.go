@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -174,23 +173,6 @@ func (s *Store) Sinks() []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-// drained waits until no sink has anything left to take, or ctx ends.
-func (s *Store) drained(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		waiting, changed := len(s.sizes), s.changed
-		s.mu.Unlock()
-		if waiting == 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // nextChunk returns the number that the next chunk will have.

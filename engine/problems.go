@@ -84,8 +84,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// nearest returns the candidate that key is most likely a misspelling of, or "".
-func nearest(key string, candidates []string) string {
+// Nearest returns the candidate that key is most likely a misspelling of, or "".
+func Nearest(key string, candidates []string) string {
 	best, limit := "", min(len(key)/3+2, 4, len(key))
 	for _, c := range candidates {
 		if d := distance(key, c, limit); d < limit {

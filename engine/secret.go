@@ -32,7 +32,7 @@ func (s Secret) Format(f fmt.State, _ rune)   { fmt.Fprint(f, sanitized) }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(sanitized), nil }
 func (s Secret) LogValue() slog.Value         { return slog.StringValue(sanitized) }
 
-// Type, Freeze, Truth and Hash make a Secret a starlark.Value.
+// Type is "secret". It, Freeze, Truth and Hash make a Secret a starlark.Value.
 func (s Secret) Type() string          { return "secret" }
 func (s Secret) Freeze()               {}
 func (s Secret) Truth() starlark.Bool  { return s.text != "" }

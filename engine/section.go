@@ -220,7 +220,7 @@ func (s *Section) Choice(key, def string, choices ...string) string {
 		return text
 	}
 	want := "one of " + strings.Join(choices, ", ")
-	if near := nearest(strings.ToLower(text), choices); near != "" {
+	if near := Nearest(strings.ToLower(text), choices); near != "" {
 		want += fmt.Sprintf("; did you mean %s?", near)
 	}
 	s.wrong(e, want)
@@ -330,7 +330,7 @@ func (s *Section) unknown(ps *problems) {
 }
 
 func unknownKey(key string, known []string) string {
-	if near := nearest(key, known); near != "" {
+	if near := Nearest(key, known); near != "" {
 		return fmt.Sprintf("unknown key, did you mean %q?", near)
 	}
 	if len(known) == 0 {

@@ -192,7 +192,7 @@ func TestNearest(t *testing.T) {
 		"adress": "address", "addresss": "address", "nmae": "name", "tenantid": "tenant_id", "port": "port", "prot": "port",
 		"di": "", "x": "", "": "", "directory": "", "reset_persistence": "",
 	} {
-		if got := nearest(key, known); got != want {
+		if got := Nearest(key, known); got != want {
 			t.Errorf("%q: got %q, want %q", key, got, want)
 		}
 	}

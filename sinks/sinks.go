@@ -43,8 +43,8 @@ type Env struct {
 func New(out engine.Output, env Env) (engine.Sink, error) {
 	open, ok := kinds[out.Type]
 	if !ok {
-		return nil, fmt.Errorf("output %s: unknown type %q%s; known types are %s",
-			out.Name, out.Type, didYouMean(out.Type), strings.Join(Kinds(), ", "))
+		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: fmt.Errorf("unknown type %q%s; known types are %s",
+			out.Type, didYouMean(out.Type), strings.Join(Kinds(), ", "))}
 	}
 	return open(out, env)
 }
@@ -53,34 +53,8 @@ func New(out engine.Output, env Env) (engine.Sink, error) {
 func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 func didYouMean(name string) string {
-	best, distance := "", 4
-	for _, kind := range Kinds() {
-		if d := editDistance(strings.ToLower(name), kind); d < distance {
-			best, distance = kind, d
-		}
+	if best := engine.Nearest(strings.ToLower(name), Kinds()); best != "" {
+		return fmt.Sprintf(", did you mean %q?", best)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(", did you mean %q?", best)
-}
-
-// editDistance counts the bytes to insert, delete or replace to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
