@@ -30,7 +30,7 @@ type collector struct {
 func newCollector(env *Env, config CollectorConfig, script *Script) *collector {
 	c := &collector{env: env, config: config, key: config.Key(), wake: make(chan struct{}, 1)}
 	c.status = CollectorStatus{Collector: c.key, Script: config.Script, Version: script.Version, State: "starting"}
-	c.use(script)
+	c.script.Store(script)
 	return c
 }
 
@@ -109,6 +109,10 @@ func backOff(err error, n int) time.Duration {
 // pull runs the script once and records how it went, everywhere.
 func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	c.handover.Store(false)
+	select {
+	case <-c.wake: // asked for what begins now
+	default:
+	}
 	script := c.script.Load()
 	timeout := c.env.Limits.PullTimeout
 	ctx, cancel := context.WithTimeoutCause(parent, timeout,

@@ -80,7 +80,7 @@ type Once struct {
 	// Commit keeps what the pull commits, in the state directory. Otherwise the pull starts where the
 	// state says, but leaves no trace in it.
 	Commit bool
-	// Fresh has the pull start without any state, as a new collector would.
+	// Fresh has a pull that is not committed start without any state, as a new collector would.
 	Fresh bool
 	// Sinks get the events; nil means the sinks of the configuration.
 	Sinks map[string]Sink
@@ -97,8 +97,8 @@ type Pulled struct {
 // key "input/id/service" where several have that name. It returns when every sink has acknowledged
 // everything, or ctx ends.
 func PullOnce(ctx context.Context, config *Config, service string, o Options, once Once) (Pulled, error) {
-	if once.Commit && (once.Sinks != nil || once.Fresh) {
-		return Pulled{}, errors.New("a pull that is committed starts at its state and goes to the configured outputs")
+	if once.Commit && once.Sinks != nil {
+		return Pulled{}, errors.New("a pull that is committed goes to the configured outputs: they would lose what waits for them")
 	}
 	cc, err := findService(config, service)
 	if err != nil {
