@@ -104,7 +104,7 @@ func checkpointSeen(thread *starlark.Thread, b *starlark.Builtin, args starlark.
 	if err != nil {
 		return nil, err
 	}
-	when := p.Started()
+	var when time.Time
 	if at != starlark.None {
 		if when, err = timeArg(at); err != nil {
 			return nil, fmt.Errorf("%s: at: %w", b.Name(), err)
@@ -136,7 +136,7 @@ func checkpointReset(thread *starlark.Thread, b *starlark.Builtin, args starlark
 		return nil, err
 	}
 	switch {
-	case !known && value == starlark.None, known && string(was) == string(text):
+	case known && string(was) == string(text):
 		return starlark.False, nil
 	case known:
 		p.Logger().Warn("state is forgotten, the pull starts from the beginning", "because", name, "was", string(was), "is", string(text))
@@ -248,9 +248,34 @@ func (it *windowIterator) next() (*window, error) {
 		end = start.Add(it.size)
 	}
 	if end.Sub(start) < time.Second {
-		return nil, nil
+		return nil, it.begin(start)
 	}
-	return &window{start: start.Add(-it.overlap), from: start, end: end}, nil
+	ask := start.Add(-it.overlap)
+	if floor := it.floor(now); ask.Before(floor) {
+		ask = floor
+	}
+	return &window{start: ask, from: start, end: end}, nil
+}
+
+// begin keeps where the very first window is to start. Where nothing that far back is due yet, the
+// start would move along with the clock otherwise, and no window would ever be due.
+func (it *windowIterator) begin(start time.Time) error {
+	if _, ok, err := it.pull.Cursor(engine.WindowCursor); ok || err != nil {
+		return err
+	}
+	text, err := json.Marshal(start)
+	if err == nil {
+		it.pull.SetCursor(engine.WindowCursor, text)
+	}
+	return err
+}
+
+// floor is the oldest moment that the API can be asked for.
+func (it *windowIterator) floor(now time.Time) time.Time {
+	if it.keeps == 0 {
+		return time.Time{}
+	}
+	return now.Add(-it.keeps).Truncate(time.Second)
 }
 
 // start is where the last committed window ended, or the beginning of what is wanted.
@@ -260,13 +285,17 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if !ok {
-		return now.Add(-it.first).Truncate(time.Second), nil
+		start := now.Add(-it.first).Truncate(time.Second)
+		if floor := it.floor(now); start.Before(floor) {
+			start = floor
+		}
+		return start, nil
 	}
 	var at time.Time
 	if err := json.Unmarshal(text, &at); err != nil {
 		return time.Time{}, fmt.Errorf("the cursor %q is no time: %w (repair it with starling state set, or start over with starling state reset)", engine.WindowCursor, err)
 	}
-	if floor := now.Add(-it.keeps).Truncate(time.Second); it.keeps > 0 && at.Before(floor) {
+	if floor := it.floor(now); at.Before(floor) {
 		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", at.UTC(), "to", floor)
 		return floor, nil
 	}

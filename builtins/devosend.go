@@ -201,8 +201,8 @@ func (s *sender) stage(at time.Time) error {
 
 // seen reports whether the record was sent before, and counts it if so.
 func (s *sender) seen(at time.Time, key engine.Key) (bool, error) {
-	if at.IsZero() {
-		at = s.pull.Started()
+	if at.Equal(s.pull.Started()) { // stands in for a time that is missing, and differs the next time
+		at = time.Time{}
 	}
 	seen, err := s.pull.Seen(at, key)
 	if seen {

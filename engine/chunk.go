@@ -23,8 +23,8 @@ import (
 const (
 	chunkVersion    = 1
 	chunkHeader     = 1 + 4 + 8 + 4 + 16 + 8
-	chunkTarget     = 1 << 20 // uncompressed bytes after which a chunk is closed
-	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
+	chunkTarget     = 768 << 10 // uncompressed bytes after which a chunk is closed; Badger keeps values up to 1 MiB with their keys
+	chunkMaxDecoded = 1 << 30   // more than that is damage, not data
 	unknownTime     = math.MinInt64
 )
 

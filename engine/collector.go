@@ -70,7 +70,8 @@ func (c *collector) run(ctx context.Context) {
 		default:
 			failures, next = 0, began.Add(c.config.Period)
 		}
-		c.update(func(s *CollectorStatus) { s.Failures, s.NextPull = failures, &next })
+		at := next.UTC()
+		c.update(func(s *CollectorStatus) { s.Failures, s.NextPull = failures, &at })
 	}
 }
 

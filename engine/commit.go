@@ -40,7 +40,17 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 
 // room waits until the outbox has place for size more bytes. An empty outbox takes a commit of any size.
 func (s *Store) room(ctx context.Context, size int64) error {
-	for size > 0 {
+	if size == 0 {
+		return nil
+	}
+	// One waits at a time, the others behind it: otherwise small commits would pass a large one for ever.
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return outboxFull()
+	}
+	for {
 		s.mu.Lock()
 		free, changed := s.bytes == 0 || s.bytes+size <= s.limit, s.changed
 		s.mu.Unlock()
@@ -50,13 +60,16 @@ func (s *Store) room(ctx context.Context, size int64) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return &Error{Code: CodeSink, Op: "commit", Err: errors.New("the outbox is full: outputs take events more slowly than they are pulled, or not at all"),
-				Hint: "see the outputs' state in /status; raise starling.limits.outbox_bytes if the disk has room"}
+			return outboxFull()
 		case <-s.closed:
 			return storeError("commit", errStoreClosed, "")
 		}
 	}
-	return nil
+}
+
+func outboxFull() error {
+	return &Error{Code: CodeSink, Op: "commit", Err: errors.New("the outbox is full: outputs take events more slowly than they are pulled, or not at all"),
+		Hint: "see the outputs' state in /status; raise starling.limits.outbox_bytes if the disk has room"}
 }
 
 // committer is the only writer of head, chunks, cursors and seen keys.
@@ -110,6 +123,12 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		plan.add(c)
 	}
 	err := s.apply(&plan, group)
+	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 {
+		for _, c := range group {
+			s.commitGroup([]*commitRequest{c})
+		}
+		return
+	}
 	if err == nil {
 		s.mu.Lock()
 		if len(s.sizes) == 0 {
@@ -149,7 +168,7 @@ func (p *commitPlan) add(c *commitRequest) {
 		for key := range keys {
 			block = append(block, key[:]...)
 		}
-		for part := range slices.Chunk(block, txnBytes/len(Key{})*len(Key{})) {
+		for part := range slices.Chunk(block, blockBytes) {
 			p.blocks = append(p.blocks, keyValue{blockKey(p.block), part})
 			p.point = append(p.point, keyValue{seenKey(c.collector, hour, p.block), nil})
 			p.block++
@@ -168,7 +187,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 	for _, w := range data {
 		size += len(w.key) + len(w.value)
 	}
-	if size > txnBytes {
+	if size > txnBytes || len(data) > txnEntries {
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for _, kv := range data {
 				if err := w.Set(kv.key, kv.value); err != nil {
@@ -181,9 +200,16 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 		}
 		data = nil
 	}
-	return s.db.Update(func(txn *badger.Txn) error {
+	for _, c := range group {
+		if c.wipe { // keys that are forgotten before the cursors are only make rows come twice
+			if err := s.forget(c.collector, func(int64) bool { return true }); err != nil {
+				return err
+			}
+		}
+	}
+	err := s.db.Update(func(txn *badger.Txn) error {
 		for _, c := range group {
-			if err := forget(txn, c); err != nil {
+			if err := wipeCursors(txn, c); err != nil {
 				return err
 			}
 		}
@@ -201,31 +227,53 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 		head := binary.BigEndian.AppendUint64(nil, p.head)
 		return txn.Set([]byte(keyHead), binary.BigEndian.AppendUint64(head, p.block))
 	})
+	if err != nil {
+		return err
+	}
+	for _, c := range group {
+		if c.forget == 0 {
+			continue
+		}
+		// The commit has happened. Keys that this fails to delete are deleted by a later one.
+		s.forget(c.collector, c.forgets)
+	}
+	return nil
 }
 
-// forget deletes the blocks of hours that c asks to forget, or all state of its collector.
-func forget(txn *badger.Txn, c *commitRequest) error {
-	if c.forget == 0 && !c.wipe {
-		return nil
-	}
-	prefix := prefSeen + c.collector + "\x00"
-	var old [][]byte
-	err := scan(txn, prefix, false, func(key string, item *badger.Item) error {
-		if len(key) != 16 {
+// forget deletes the remembered keys of the buckets that old picks.
+func (s *Store) forget(collector string, old func(bucket int64) bool) error {
+	var keys [][]byte
+	err := s.view(func(txn *badger.Txn) error {
+		return scan(txn, prefSeen+collector+"\x00", false, func(key string, item *badger.Item) error {
+			if len(key) == 16 && old(int64(binary.BigEndian.Uint64([]byte(key)))) {
+				keys = append(keys, item.KeyCopy(nil), blockKey(binary.BigEndian.Uint64([]byte(key[8:]))))
+			}
 			return nil
-		}
-		hour := int64(binary.BigEndian.Uint64([]byte(key)))
-		if c.wipe || hour < c.forget {
-			old = append(old, item.KeyCopy(nil), blockKey(binary.BigEndian.Uint64([]byte(key[8:]))))
+		})
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	return s.write(func(w *badger.WriteBatch) error {
+		for _, key := range keys {
+			if err := w.Delete(key); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
-	if err == nil && c.wipe {
-		err = scan(txn, prefCursor+c.collector+"\x00", false, func(_ string, item *badger.Item) error {
-			old = append(old, item.KeyCopy(nil))
-			return nil
-		})
+}
+
+// wipeCursors deletes the cursors of a collector that starts over.
+func wipeCursors(txn *badger.Txn, c *commitRequest) error {
+	if !c.wipe {
+		return nil
 	}
+	var old [][]byte
+	err := scan(txn, prefCursor+c.collector+"\x00", false, func(_ string, item *badger.Item) error {
+		old = append(old, item.KeyCopy(nil))
+		return nil
+	})
 	for _, key := range old {
 		err = cmp.Or(err, txn.Delete(key))
 	}
@@ -244,7 +292,7 @@ func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
 		return keys, nil
 	}
 	keys := map[Key]bool{}
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		prefix := string(binary.BigEndian.AppendUint64([]byte(prefSeen+collector+"\x00"), uint64(hour)))
 		return scan(txn, prefix, false, func(key string, _ *badger.Item) error {
 			block, err := get(txn, prefBlock+key)
@@ -275,7 +323,7 @@ func (s *Store) remember(c *commitRequest) {
 	}
 	hours := s.hours[c.collector]
 	for hour := range hours {
-		if hour < c.forget {
+		if c.forget != 0 && c.forgets(hour) {
 			delete(hours, hour)
 		}
 	}
@@ -289,7 +337,7 @@ func (s *Store) remember(c *commitRequest) {
 // seenHours lists the hours of which a collector has remembered keys.
 func (s *Store) seenHours(collector string) ([]int64, error) {
 	var hours []int64
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		return scan(txn, prefSeen+collector+"\x00", false, func(key string, _ *badger.Item) error {
 			if len(key) != 16 {
 				return nil

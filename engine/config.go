@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ type Config struct {
 	Files    []string // what was read: File and every ${file:…}
 	Secrets  []string // what a Redactor should know
 	Warnings []string // what is accepted but should be known, each with its place
+
+	sum [sha256.Size]byte // of Files
 }
 
 // An Output is one entry under outputs.
@@ -95,7 +98,16 @@ func loadConfig(path string, env func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
-	return readConfig(path, data, env)
+	config, err := readConfig(path, data, env)
+	if err != nil {
+		return nil, err
+	}
+	// What is compared with later looks at the files is what was read, even if someone saves just now.
+	config.sum = hashFiles(config.Files)
+	if again, err := readAtMost(path, maxConfigBytes); err != nil || !bytes.Equal(again, data) {
+		config.sum = [sha256.Size]byte{}
+	}
+	return config, nil
 }
 
 func readAtMost(path string, max int64) ([]byte, error) {

@@ -52,6 +52,7 @@ func (d *delivery) update(f func(*SinkStatus)) {
 // sink that is down is tried again for as long as it takes.
 func (d *delivery) run(ctx context.Context) {
 	defer d.close()
+	finish := d.finish // asked once: a last try is worth no more than one interrupted pause
 	for failures := 0; ; {
 		more, err := d.epoch(ctx)
 		if ctx.Err() != nil || (err == nil && !more) {
@@ -65,6 +66,8 @@ func (d *delivery) run(ctx context.Context) {
 		wait := d.failed(ctx, err, failures)
 		select {
 		case <-time.After(wait):
+		case <-finish:
+			finish = nil
 		case <-ctx.Done():
 			return
 		}

@@ -81,7 +81,7 @@ func New(config *Config, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.seen = e.look()
-	e.seen.sources = sources
+	e.seen.sources, e.seen.config = sources, config.sum
 	return e, nil
 }
 
@@ -148,8 +148,8 @@ func (t *tasks) start(parent context.Context, key any, run func(context.Context)
 	if parent == nil {
 		return // Run starts everything
 	}
-	ctx, cancel := context.WithCancelCause(parent)
 	// Whoever cancels, the cause that a pull sees is that the engine ends it.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() { cancel(errStopping) })
 	done := make(chan struct{})
 	t.cancel[key] = func() { stop(); cancel(errStopping) }
@@ -211,6 +211,7 @@ func (e *Engine) plan(env *Env, config *Config, sources *Sources) (*plan, error)
 
 func (e *Engine) planCollectors(p *plan) error {
 	var problems []error
+	untested := map[string]bool{}
 	for _, cc := range p.config.Collectors {
 		key := cc.Key()
 		old := e.collectors[key]
@@ -223,7 +224,15 @@ func (e *Engine) planCollectors(p *plan) error {
 			problems = append(problems, err)
 			continue
 		}
+		if old == nil || script.Version != old.script.Load().Version {
+			untested[cc.Script] = true
+		}
 		p.collectors[key] = newCollector(p.env, cc, script)
+	}
+	for _, script := range sortedKeys(untested) {
+		if err := e.testBeforeUse(p.config, p.sources, script); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	return errors.Join(problems...)
 }
@@ -249,6 +258,9 @@ func (e *Engine) planDeliveries(p *plan) error {
 
 // swap puts a plan into use: what is not in it stops, what is new starts, the rest is not touched.
 func (e *Engine) swap(p *plan) error {
+	if err := p.env.Store.outputs(sortedKeys(p.deliveries)); err != nil {
+		return err
+	}
 	for _, old := range e.collectors {
 		if p.collectors[old.key] != old {
 			e.tasks.stop(old)
@@ -259,7 +271,6 @@ func (e *Engine) swap(p *plan) error {
 			e.tasks.stop(old)
 		}
 	}
-	err := p.env.Store.outputs(sortedKeys(p.deliveries))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for key, c := range p.collectors {
@@ -276,5 +287,5 @@ func (e *Engine) swap(p *plan) error {
 	if e.options.OnConfig != nil {
 		e.options.OnConfig(p.config)
 	}
-	return err
+	return nil
 }

@@ -444,7 +444,7 @@ func TestBrokenScriptIsRefusedAndTheOldOneGoesOn(t *testing.T) {
 
 func TestFailingTestsKeepAScriptOut(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, counting)
+	w := newWorld(t, counting+"answer = 42\n")
 	w.write("scripts/hello_test.star", "def test_it(t):\n    t.equal(t.script.answer, 42)\n")
 	w.start()
 	w.write("scripts/hello.star", counting+"answer = 41\n")
@@ -452,8 +452,119 @@ func TestFailingTestsKeepAScriptOut(t *testing.T) {
 	if r := s.Reloads[0]; !strings.Contains(r.Error, "hello_test.star:2:12") || !strings.Contains(r.Error, "got  41") {
 		t.Errorf("got %+v", r)
 	}
-	w.write("scripts/hello.star", counting+"answer = 42\n")
-	w.until("the repaired script", func(s Status) bool { return s.Reloads[0].Error == "" })
+	// Nor does a change of the configuration bring it in.
+	w.write("config.yaml", strings.Replace(worldConfig, "request_period_in_seconds: 1", "request_period_in_seconds: 2", 1))
+	s = w.until("the refusal of the configuration", func(s Status) bool { return len(s.Reloads) == 2 && s.Reloads[0].Kind == "config" })
+	if r := s.Reloads[0]; !strings.Contains(r.Error, "got  41") {
+		t.Errorf("got %+v", r)
+	}
+	// The configuration waits for the script: both come into use when it is right.
+	w.write("scripts/hello.star", counting+"answer = 42\n# repaired\n")
+	w.until("the repaired script", func(s Status) bool { return len(s.Ready()) == 0 })
+	if period := w.engine.Status().Config; period.Loaded.IsZero() {
+		t.Error("no configuration is loaded")
+	}
+}
+
+func TestUntestedScriptDoesNotStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.write("scripts/hello_test.star", "def test_it(t):\n    t.equal(1, 2)\n")
+	config, err := LoadConfig(filepath.Join(w.dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = New(config, w.options()); err == nil || !strings.Contains(err.Error(), "hello_test.star:2:12") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStopIsNoFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "def pull():\n    send('x')\n    wait()\n")
+	w.start()
+	w.until("the pull to run", func(s Status) bool { return s.Collectors[0].State == "pulling" })
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.log.String(); strings.Contains(log, "level=ERROR") || !strings.Contains(log, "outcome=canceled") {
+		t.Errorf("a stop in the middle of a pull looks like a failure:\n%s", log)
+	}
+}
+
+func TestStatusCanBeAskedForWhileItStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	ended := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 2 {
+		asking.Go(func() {
+			for {
+				w.engine.Status()
+				select {
+				case <-ended:
+					return
+				default:
+				}
+			}
+		})
+	}
+	w.sink("out").until(t, "an event", has(1))
+	err := w.stop()
+	w.engine.Status()
+	close(ended)
+	asking.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStopTriesOnceMoreWhatWaitsInAPause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	sink := w.sink("out")
+	sink.mu.Lock()
+	sink.fail = func() error {
+		return &Error{Code: CodeSink, Op: "out", Wait: time.Hour, Err: errors.New("come back later")}
+	}
+	sink.mu.Unlock()
+	w.until("the pause", func(s Status) bool { return s.Sinks[0].State == "retrying" })
+	sink.mu.Lock()
+	sink.fail = nil
+	sink.mu.Unlock()
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(sink.got) == 0 {
+		t.Error("nothing was delivered to an output that works again")
+	}
+}
+
+func TestRefusedConfigurationWaitsForItsFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "greeting = setting(\"greeting\")\ndef pull():\n    send(greeting)\n")
+	w.start()
+	w.write("config.yaml", strings.Replace(worldConfig, "hello: {}", "hello: {greeting: \"${file:greeting.txt}\"}", 1))
+	w.until("the refusal", func(s Status) bool {
+		return len(s.Reloads) == 1 && strings.Contains(s.Reloads[0].Error, "greeting.txt")
+	})
+	w.write("greeting.txt", "hello from a file\n")
+	w.sink("out").until(t, "the greeting", func(got []string) bool { return slices.Contains(got, "hello from a file") })
+}
+
+func TestRefusedConfigurationChangesNoLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	w.write("config.yaml", strings.Replace(worldConfig, "hello: {}", "hello: {wrong: 1}", 1)+"starling: {limits: {outbox_bytes: 5MiB}}\n")
+	w.until("the refusal", func(s Status) bool { return len(s.Reloads) == 1 && s.Reloads[0].Error != "" })
+	w.engine.Store().mu.Lock()
+	defer w.engine.Store().mu.Unlock()
+	if got := w.engine.Store().limit; got != 1<<30 {
+		t.Errorf("the outbox is limited to %d bytes by a configuration that was refused", got)
+	}
 }
 
 func TestConfigurationChangesWithoutTouchingTheRest(t *testing.T) {
@@ -570,16 +681,18 @@ func TestVanishedScriptIsGivenTimeToReturn(t *testing.T) {
 	w.start()
 	w.sink("out").until(t, "an event", has(1))
 	script := filepath.Join(w.dir, "scripts", "hello.star")
-	if err := os.Rename(script, script+".away"); err != nil {
-		t.Fatal(err)
+	// Each time long enough to be seen as gone and short enough to be forgiven; together too long.
+	for range 3 {
+		n := len(w.sink("out").until(t, "an event", has(1)))
+		if err := os.Rename(script, script+".away"); err != nil {
+			t.Fatal(err)
+		}
+		w.sink("out").until(t, "two more events", has(n+2))
+		if err := os.Rename(script+".away", script); err != nil {
+			t.Fatal(err)
+		}
+		w.sink("out").until(t, "more events", has(n+4))
 	}
-	// Long enough to be seen as gone, short enough to be forgiven.
-	n := len(w.sink("out").until(t, "an event", has(1)))
-	w.sink("out").until(t, "two more events", has(n+2))
-	if err := os.Rename(script+".away", script); err != nil {
-		t.Fatal(err)
-	}
-	w.sink("out").until(t, "more events", has(n+3))
 	if r := w.engine.Status().Reloads; len(r) != 0 {
 		t.Errorf("a script that was away for a moment was reported: %+v", r)
 	}

@@ -70,7 +70,7 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	if id >= head {
 		return chunk{}, changed, nil
 	}
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
 		if err != nil {
 			return err

@@ -48,10 +48,16 @@ type Pull struct {
 
 // PullStats counts what a pull did, whether or not it ended well.
 type PullStats struct {
-	Requests, Retries, Pages, Rows, Events, Skipped, Commits int64
-	Bytes                                                    int64 // bodies of events
-	Steps                                                    uint64
-	Duration                                                 time.Duration
+	Requests int64         `json:"requests"`
+	Retries  int64         `json:"retries"`
+	Pages    int64         `json:"pages"`
+	Rows     int64         `json:"rows"`
+	Events   int64         `json:"events"`
+	Skipped  int64         `json:"skipped"` // rows that had been sent before
+	Commits  int64         `json:"commits"`
+	Bytes    int64         `json:"bytes"` // bodies of events
+	Steps    uint64        `json:"steps"`
+	Duration time.Duration `json:"duration_ns"`
 }
 
 // errHandover ends a pull inside a commit, when a new version of its script waits to take over or
@@ -155,23 +161,36 @@ func (p *Pull) Stage(table *Table, at time.Time, body []byte) error {
 type Key [16]byte
 
 // Seen reports whether key was sent before, by an earlier commit or since, and remembers it with the
-// next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore.
+// next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore; those of the zero
+// time, which means that there is none, for undatedDays days.
 func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
-	hour := hourOf(at)
-	if p.staged.seen[hour][key] {
+	bucket := hourOf(at)
+	if at.IsZero() {
+		today := undatedBucket(p.started)
+		for bucket = today; bucket > today-undatedDays; bucket-- {
+			if known, err := p.known(bucket, key); known || err != nil {
+				return known, err
+			}
+		}
+		p.staged.remember(today, key)
+		return false, nil
+	}
+	if known, err := p.known(bucket, key); known || err != nil {
+		return known, err
+	}
+	p.staged.remember(bucket, key)
+	return false, nil
+}
+
+func (p *Pull) known(bucket int64, key Key) (bool, error) {
+	if p.staged.seen[bucket][key] {
 		return true, nil
 	}
-	if !p.staged.wipe {
-		known, err := p.env.Store.seen(p.collector, hour)
-		if err != nil {
-			return false, err
-		}
-		if known[key] {
-			return true, nil
-		}
+	if p.staged.wipe {
+		return false, nil
 	}
-	p.staged.remember(hour, key)
-	return false, nil
+	keys, err := p.env.Store.seen(p.collector, bucket)
+	return keys[key], err
 }
 
 // ForgetBefore drops remembered keys of hours that ended before t, with the next commit.
@@ -188,7 +207,10 @@ func (p *Pull) Cursor(name string) (json.RawMessage, bool, error) {
 	return p.env.Store.Cursor(p.collector, name)
 }
 
-// SetCursor stages a cursor; nil removes it.
+// maxCursor bounds a cursor, bytes of JSON: many of them share a transaction.
+const maxCursor = 64 << 10
+
+// SetCursor stages a cursor; nil removes it. A commit refuses one of more than 64 KiB.
 func (p *Pull) SetCursor(name string, value json.RawMessage) {
 	if p.staged.cursors == nil {
 		p.staged.cursors = map[string]json.RawMessage{}
@@ -215,8 +237,14 @@ func (p *Pull) Commit() error {
 }
 
 func (p *Pull) commit() error {
+	for name, value := range p.staged.cursors {
+		if len(value) > maxCursor {
+			return &Error{Code: CodeTooLarge, Op: "cursor " + name, Err: fmt.Errorf("%d bytes, a cursor may have %d", len(value), maxCursor),
+				Hint: "keep a position in it, not data"}
+		}
+	}
 	c := p.staged.seal()
-	c.collector, c.pull = p.collector, trace.SpanContextFromContext(p.ctx)
+	c.collector, c.started, c.pull = p.collector, p.started, trace.SpanContextFromContext(p.ctx)
 	if c.empty() {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -25,10 +26,13 @@ func (l *reloadLog) list() []ReloadStatus {
 }
 
 // failing reports whether the latest reload of a subject failed.
-func (l *reloadLog) failing(kind, name string) bool {
+func (l *reloadLog) failing(kind, name string) bool { return l.text(kind, name) != "" }
+
+// text returns why the latest reload of a subject failed, or "".
+func (l *reloadLog) text(kind, name string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.latest[kind+" "+name].Error != ""
+	return l.latest[kind+" "+name].Error
 }
 
 func (l *reloadLog) set(r ReloadStatus) {
@@ -54,7 +58,7 @@ func (e *Engine) outcome(kind, name, version string, err error) {
 	log, result := e.options.Logger.With(string(KeyKind), kind, "name", name), "ok"
 	if err != nil {
 		result = "error"
-		r.Error = e.options.Redactor.Redact(describe(err))
+		r.Error = e.refusal(err)
 		log.Error("reload refused; the old one stays in use", "error", r.Error)
 	} else {
 		log.Info("reloaded", string(KeyVersion), version)
@@ -138,7 +142,22 @@ func (e *Engine) reloadConfig(sources *Sources) {
 	if err == nil {
 		err = e.tryConfig(config, sources)
 	}
+	if err != nil && e.reloads.failing("config", file) && e.reloads.text("config", file) == e.refusal(err) {
+		return // it has been told
+	}
 	e.outcome("config", file, "", err)
+}
+
+// refusal is how an error of a reload is told.
+func (e *Engine) refusal(err error) string { return e.options.Redactor.Redact(describe(err)) }
+
+// retryConfig tries a configuration again that was refused: it may name a file that is there by now.
+func (e *Engine) retryConfig(sources *Sources) {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	if e.reloads.failing("config", e.config.File) {
+		e.reloadConfig(sources)
+	}
 }
 
 func (e *Engine) tryConfig(config *Config, sources *Sources) error {
@@ -157,12 +176,12 @@ func (e *Engine) tryConfig(config *Config, sources *Sources) error {
 		changed := *env
 		changed.Limits = limits
 		env = &changed
-		env.Store.setLimit(limits.OutboxBytes)
 	}
 	p, err := e.plan(env, config, sources)
 	if err != nil {
 		return err
 	}
+	env.Store.setLimit(env.Limits.OutboxBytes)
 	if config.Listen != e.config.Listen {
 		e.options.Logger.Warn("starling.listen takes effect at the next start", "listen", config.Listen)
 	}
@@ -207,7 +226,7 @@ func (e *Engine) reloadScript(sources *Sources, name string, users []*collector)
 		changed = changed || script.Version != c.script.Load().Version
 	}
 	if changed {
-		if err := e.testBeforeUse(sources, name); err != nil {
+		if err := e.testBeforeUse(e.config, sources, name); err != nil {
 			e.outcome("script", name, "", err)
 			return
 		}
@@ -221,12 +240,16 @@ func (e *Engine) reloadScript(sources *Sources, name string, users []*collector)
 }
 
 // testBeforeUse runs the script's tests, if it has any. The built-in ones have passed before.
-func (e *Engine) testBeforeUse(sources *Sources, name string) error {
+func (e *Engine) testBeforeUse(config *Config, sources *Sources, name string) error {
 	test := testFile(name)
 	if _, ok := sources.Text(test); !ok || sources.Builtin(test) {
 		return nil
 	}
-	return e.library(e.config).Test(e.tasks.pulling, sources, test, e.env.Limits).Err()
+	ctx := e.tasks.pulling
+	if ctx == nil { // the engine does not run yet
+		ctx = context.Background()
+	}
+	return e.library(config).Test(ctx, sources, test, config.Limits.WithDefaults()).Err()
 }
 
 func (e *Engine) reloadSink(name string) {

@@ -188,7 +188,10 @@ func (s *Script) run(p *Pull) (handover bool, err error) {
 	case err != nil:
 		return false, newScriptError(err, s.sources.byDisplay)
 	}
-	return false, p.commit()
+	if err = p.commit(); err != nil && errors.Is(context.Cause(p.ctx), errStopping) {
+		return false, &Error{Code: CodeCanceled, Err: errStopping}
+	}
+	return false, err
 }
 
 // errStopping is the cause of the contexts of pulls that the engine ends.

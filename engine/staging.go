@@ -61,6 +61,7 @@ func (s *staging) remember(hour int64, key Key) {
 type commitRequest struct {
 	collector string
 	pull      trace.SpanContext
+	started   time.Time // of the pull
 	staging
 	done chan error
 }
@@ -74,6 +75,22 @@ func (s *staging) seal() *commitRequest {
 
 func (c *commitRequest) empty() bool {
 	return len(c.chunks) == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe
+}
+
+// Keys without a time are remembered by the day on which they were sent, in buckets beyond all hours.
+const (
+	undated     = int64(1) << 40
+	undatedDays = 8
+)
+
+func undatedBucket(t time.Time) int64 { return undated + t.Unix()/86400 }
+
+// forgets reports whether the keys of a bucket are to be forgotten.
+func (c *commitRequest) forgets(bucket int64) bool {
+	if bucket >= undated {
+		return bucket <= undatedBucket(c.started)-undatedDays
+	}
+	return bucket < c.forget
 }
 
 // hourOf returns the hours since 1970 that the bucket of remembered keys is named by. Times before

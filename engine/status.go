@@ -129,7 +129,7 @@ func (s Status) Ready() []string {
 	}
 	for _, k := range s.Sinks {
 		if k.State != "ok" {
-			problems = append(problems, "output "+k.Sink+": "+k.LastError)
+			problems = append(problems, k.LastError) // it names the output
 		}
 	}
 	for _, r := range s.Reloads {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +42,8 @@ const (
 
 	memTable     = 16 << 20
 	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
+	txnEntries   = 5000
+	blockBytes   = 512 << 10 // of remembered keys in one value
 	storeRetries = 3
 )
 
@@ -50,6 +54,7 @@ type Store struct {
 	dir    string
 	limit  int64 // bytes of the outbox
 	queue  chan *commitRequest
+	turn   chan struct{} // whose it is to wait for room
 	closed chan struct{}
 	wait   sync.WaitGroup
 
@@ -61,6 +66,9 @@ type Store struct {
 	bytes   int64
 	tails   map[string]uint64
 	changed chan struct{} // closed at every change of the outbox
+
+	gate     sync.RWMutex // held while the database is read, and by Close
+	isClosed bool
 
 	seenMu sync.Mutex
 	hours  map[string]map[int64]map[Key]bool
@@ -85,13 +93,18 @@ func OpenStore(dir string, outbox int64) (*Store, error) {
 	}
 	s := &Store{
 		db: db, dir: dir, limit: outbox,
-		queue: make(chan *commitRequest, 64), closed: make(chan struct{}),
+		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
 		return nil, err
+	}
+	// Values of a MiB and more, which only very large events make, lie in files that nothing else gives back.
+	if dir != "" {
+		for db.RunValueLogGC(0.5) == nil {
+		}
 	}
 	s.wait.Go(s.committer)
 	return s, nil
@@ -153,25 +166,17 @@ func (s *Store) load() error {
 		if len(h) == 16 {
 			s.head, s.block = binary.BigEndian.Uint64(h), binary.BigEndian.Uint64(h[8:])
 		}
+		if err := s.loadTails(txn); err != nil {
+			return err
+		}
 		if err := s.loadChunks(txn, &leftovers); err != nil {
 			return err
 		}
-		if err := scan(txn, prefBlock, false, func(key string, _ *badger.Item) error {
+		return scan(txn, prefBlock, false, func(key string, _ *badger.Item) error {
 			if len(key) == 8 && binary.BigEndian.Uint64([]byte(key)) >= s.block {
 				leftovers = append(leftovers, []byte(prefBlock+key))
 			}
 			return nil
-		}); err != nil {
-			return err
-		}
-		return scan(txn, prefTail, true, func(key string, item *badger.Item) error {
-			return item.Value(func(v []byte) error {
-				if len(v) != 8 {
-					return fmt.Errorf("the position of output %q is damaged", key)
-				}
-				s.tails[key] = binary.BigEndian.Uint64(v)
-				return nil
-			})
 		})
 	})
 	if err == nil {
@@ -193,15 +198,30 @@ func (s *Store) load() error {
 	return nil
 }
 
+func (s *Store) loadTails(txn *badger.Txn) error {
+	return scan(txn, prefTail, true, func(key string, item *badger.Item) error {
+		return item.Value(func(v []byte) error {
+			if len(v) != 8 {
+				return fmt.Errorf("the position of output %q is damaged", key)
+			}
+			s.tails[key] = binary.BigEndian.Uint64(v)
+			return nil
+		})
+	})
+}
+
 func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 	s.first = s.head
-	next := uint64(0)
+	next, oldest := uint64(0), uint64(0)
+	if len(s.tails) > 0 {
+		oldest = slices.Min(slices.Collect(maps.Values(s.tails)))
+	}
 	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
 		if len(key) != 8 {
 			return fmt.Errorf("unexpected key %q in the outbox", key)
 		}
 		id := binary.BigEndian.Uint64([]byte(key))
-		if id >= s.head {
+		if id >= s.head || id < oldest { // a commit that did not happen, a deletion that did not
 			*leftovers = append(*leftovers, item.KeyCopy(nil))
 			return nil
 		}
@@ -235,6 +255,9 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 func (s *Store) Close() error {
 	close(s.closed)
 	s.wait.Wait()
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.isClosed = true
 	if err := s.db.Close(); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}
@@ -244,7 +267,7 @@ func (s *Store) Close() error {
 // Cursor returns a committed cursor and whether there is one.
 func (s *Store) Cursor(collector, name string) (json.RawMessage, bool, error) {
 	var value []byte
-	err := s.db.View(func(txn *badger.Txn) (err error) {
+	err := s.view(func(txn *badger.Txn) (err error) {
 		value, err = get(txn, prefCursor+collector+"\x00"+name)
 		return err
 	})
@@ -257,7 +280,7 @@ func (s *Store) Cursor(collector, name string) (json.RawMessage, bool, error) {
 // Cursors returns every committed cursor, by collector and name.
 func (s *Store) Cursors() (map[string]map[string]json.RawMessage, error) {
 	all := map[string]map[string]json.RawMessage{}
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		return scan(txn, prefCursor, true, func(key string, item *badger.Item) error {
 			collector, name, _ := strings.Cut(key, "\x00")
 			value, err := item.ValueCopy(nil)
@@ -319,6 +342,16 @@ func scan(txn *badger.Txn, prefix string, values bool, f func(key string, item *
 		}
 	}
 	return nil
+}
+
+// view reads the database, unless it is closed: the status may be asked for at any time.
+func (s *Store) view(f func(*badger.Txn) error) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.isClosed {
+		return errStoreClosed
+	}
+	return s.db.View(f)
 }
 
 // write runs f over a batch that may be larger than a transaction; it is durable when write returns,

@@ -291,6 +291,97 @@ func TestForgetAndWipe(t *testing.T) {
 	}
 }
 
+func TestKeysWithoutATimeAreKnownForDays(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	at := time.Date(2026, 5, 1, 23, 59, 0, 0, time.UTC)
+	see := func(want bool) {
+		t.Helper()
+		p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+		p.started = at
+		p.ForgetBefore(at)
+		if got, err := p.Seen(time.Time{}, Key{7}); got != want || err != nil {
+			t.Errorf("at %v: got seen %v %v, want %v", at, got, err, want)
+		}
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	see(false)
+	at = at.Add(2 * time.Minute)
+	see(true)
+	at = at.Add(6 * 24 * time.Hour)
+	see(true)
+	at = at.Add(3 * 24 * time.Hour)
+	see(false)
+}
+
+func TestManyBucketsAreForgottenInOneGo(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	const hours = 15_000 // two keys each are more than a transaction takes
+	for h := range int64(hours) {
+		p.staged.remember(h+1, Key{1})
+	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for name, forget := range map[string]func(*Pull){"forget": func(p *Pull) { p.ForgetBefore(time.Unix((hours-10)*3600, 0)) }, "wipe": (*Pull).Wipe} {
+		p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+		forget(p)
+		if err := p.Commit(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if left, err := s.seenHours("in/1/svc"); len(left) != 0 || err != nil {
+		t.Errorf("%d hours are left, %v", len(left), err)
+	}
+}
+
+func TestHugeCursorHurtsOnlyItsOwner(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/a")
+	p.SetCursor("c", json.RawMessage(`"`+strings.Repeat("x", 100_000)+`"`))
+	if err := p.Commit(); CodeOf(err, "") != CodeTooLarge || !strings.Contains(err.Error(), "cursor c") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDeletionThatFailedIsMadeGood(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	s.outputs([]string{"out"})
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	for _, b := range []string{"a", "b", "c"} {
+		stage(t, p, b)
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The acknowledgement of two is noted, and only the second is deleted.
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(setTail(txn, "out", s.head-1), txn.Delete(chunkKey(s.head-2)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("got %q, want c alone", got)
+	}
+	if b := s.Backlog(""); b.Chunks != 1 {
+		t.Errorf("%d chunks are kept, want 1", b.Chunks)
+	}
+}
+
 func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,6 +13,7 @@ const (
 	pollEvery     = time.Second           // network, bind and desktop mounts send no events
 	quietFor      = 60 * time.Millisecond // a change is read when nothing has moved for this long…
 	quietAtMost   = 2 * time.Second       // …or has moved for this long
+	retryConfig   = 5 * time.Second       // a refused configuration may name a file that comes later
 	vanishedGrace = 5 * time.Second       // git checkout and rsync --delete take files away for a moment
 )
 
@@ -26,7 +27,7 @@ func (e *Engine) watch(ctx context.Context) {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	last := e.seen
-	var vanished time.Time
+	var vanished, tried time.Time
 	for {
 		force := false
 		select {
@@ -39,6 +40,11 @@ func (e *Engine) watch(ctx context.Context) {
 		}
 		is := e.look()
 		if !force && is.equal(last) {
+			vanished = time.Time{}
+			if time.Since(tried) > retryConfig {
+				tried = time.Now()
+				e.retryConfig(is.sources)
+			}
 			continue
 		}
 		if is = e.settled(ctx, is); ctx.Err() != nil {
