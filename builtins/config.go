@@ -1,8 +1,10 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -76,8 +78,40 @@ func (s *setting) unpack(thread *starlark.Thread, b *starlark.Builtin, args star
 // error says what it got and what it wants.
 type checker func(v any) (starlark.Value, error)
 
-// take declares the setting and returns its checked value.
+// take declares the setting and returns its checked value. What the operator got wrong is noted, and the
+// script goes on with something of the right type, so that all of it is found at once; the load fails.
 func (s *setting) take(kind string, check checker) (starlark.Value, error) {
+	v, err := s.value(kind, check)
+	if e, ok := errors.AsType[*engine.Error](err); ok {
+		s.load.Problem(e)
+		return standIn(kind), nil
+	}
+	return v, err
+}
+
+func standIn(kind string) starlark.Value {
+	switch kind {
+	case "int":
+		return starlark.MakeInt(1)
+	case "float":
+		return starlark.Float(1)
+	case "bool":
+		return starlark.False
+	case "secret":
+		return engine.NewSecret("stand-in")
+	case "url":
+		return starlark.String("https://localhost")
+	case "list":
+		return starlark.NewList(nil)
+	case "seconds":
+		return Duration(time.Second)
+	case "date":
+		return starlark.String("2000-01-01")
+	}
+	return starlark.String("stand-in")
+}
+
+func (s *setting) value(kind string, check checker) (starlark.Value, error) {
 	s.declare(kind)
 	set, found, err := s.lookup()
 	if err != nil {

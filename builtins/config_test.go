@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 func evalConfig(t testing.TB, expr string, settings map[string]any) (starlark.Value, *engine.Load, error) {
 	load := &engine.Load{Settings: engine.NewSettings(settings), Env: testEnv(t), Collector: "input/1/service"}
 	v, err := starlark.EvalOptions(&syntax.FileOptions{}, load.NewThread("t"), "t.star", expr, testPredeclared())
-	return v, load, err
+	return v, load, errors.Join(err, load.Problems())
 }
 
 func TestSettingsGiveTheirValues(t *testing.T) {
@@ -80,6 +81,7 @@ func TestWrongSettingsAreTold(t *testing.T) {
 		{`config.string("x", choices = ["a", "b"])`, "c", `got "c", want one of a, b`},
 		{`config.string("x", pattern = "[a-z]")`, "ab", `got "ab", want a text that matches [a-z]`},
 		{`config.secret("x")`, 123456, "got a number, want a text: write it in quotes"},
+		{`config.secret("x")`, "", "is empty"},
 		{`config.secret("x", min_length = 20)`, "hunter22", "got 8 characters, want at least 20"},
 		{`config.int("x", min = 1, max = 172800)`, 0, "got 0, want 1 to 172800"},
 		{`config.int("x")`, "12", `got "12", want a whole number: write it without quotes`},

@@ -69,6 +69,9 @@ func configSecret(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		if !ok { // never the value: it is a secret, whatever its type
 			return nil, fmt.Errorf("got %s, want a text: write it in quotes", kindOf(v))
 		}
+		if text == "" {
+			return nil, errors.New("is empty")
+		}
 		if err := checkLength(utf8.RuneCountInString(text), rule.min, rule.max, "characters"); err != nil {
 			return nil, err
 		}

@@ -39,6 +39,11 @@ func newCollector(env *Env, config CollectorConfig, script *Script) *collector {
 func (c *collector) use(script *Script) {
 	c.script.Store(script)
 	c.handover.Store(true)
+	c.wakeUp()
+}
+
+// wakeUp ends the pause before the next pull.
+func (c *collector) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
 	default:

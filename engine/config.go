@@ -56,6 +56,16 @@ type Output struct {
 	Place string
 }
 
+// placed puts the output's place in front of an error that names none.
+func (o Output) placed(err error) error {
+	where := strings.TrimSuffix(o.Place, ".type")
+	file, _, _ := strings.Cut(where, ":")
+	if strings.HasPrefix(err.Error(), file+":") {
+		return err
+	}
+	return &Error{Code: CodeConfig, Op: where, Err: err}
+}
+
 // Fingerprint changes when anything about the output does, secrets included. Keep it out of logs.
 func (o Output) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
@@ -71,6 +81,8 @@ type CollectorConfig struct {
 	Script   string
 	Period   time.Duration // from the start of one pull to the start of the next
 	Settings *Settings
+	// Place is where the service stands, "file:line:col: path", for errors about it.
+	Place string
 }
 
 // Key is the name of the collector and of its state, "input/id/service".
@@ -96,7 +108,7 @@ func LoadConfig(path string) (*Config, error) {
 func loadConfig(path string, env func(string) (string, bool)) (*Config, error) {
 	data, err := readAtMost(path, maxConfigBytes)
 	if err != nil {
-		return nil, &Error{Code: CodeConfig, Err: err}
+		return nil, &Error{Code: CodeConfig, Op: "read the configuration", Err: err, Hint: "name the file with --config"}
 	}
 	config, err := readConfig(path, data, env)
 	if err != nil {

@@ -201,7 +201,7 @@ func (r *configReader) input(name string, input *Section) {
 	for _, e := range services.mapping.entries {
 		service := services.sub(e.key)
 		r.name(service, e)
-		c := CollectorConfig{Input: name, ID: id, Service: e.key}
+		c := CollectorConfig{Input: name, ID: id, Service: e.key, Place: place(r.problems.file, e.line, e.col) + service.path}
 		if !service.Bool("enabled", true) {
 			r.Disabled = append(r.Disabled, c.Key())
 			continue

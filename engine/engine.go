@@ -219,7 +219,7 @@ func (e *Engine) planCollectors(p *plan) error {
 			p.collectors[key] = old
 			continue
 		}
-		script, err := e.library(p.config).Load(p.sources, cc.Script, &Load{Settings: cc.Settings.Fresh(), Env: p.env, Collector: key})
+		script, err := e.library(p.config).Load(p.sources, cc.Script, &Load{Settings: cc.Settings.Fresh(), Env: p.env, Collector: key, Place: cc.Place})
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -227,7 +227,13 @@ func (e *Engine) planCollectors(p *plan) error {
 		if old == nil || script.Version != old.script.Load().Version {
 			untested[cc.Script] = true
 		}
-		p.collectors[key] = newCollector(p.env, cc, script)
+		c := newCollector(p.env, cc, script)
+		if old != nil {
+			old.mu.Lock()
+			c.status.Pulls, c.status.Events = old.status.Pulls, old.status.Events
+			old.mu.Unlock()
+		}
+		p.collectors[key] = c
 	}
 	for _, script := range sortedKeys(untested) {
 		if err := e.testBeforeUse(p.config, p.sources, script); err != nil {
@@ -247,7 +253,7 @@ func (e *Engine) planDeliveries(p *plan) error {
 		}
 		sink, err := e.options.NewSink(o)
 		if err != nil {
-			problems = append(problems, err)
+			problems = append(problems, o.placed(err))
 			continue
 		}
 		p.fresh = append(p.fresh, sink)

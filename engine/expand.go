@@ -130,6 +130,8 @@ func (x *expander) reference(inside string) (value string, secret bool, err erro
 		value = def
 	case !set:
 		return "", false, fmt.Errorf("the environment variable %s is not set; set it, or write ${%s:-default}", name, name)
+	case value == "" && !hasDefault:
+		return "", false, fmt.Errorf("the environment variable %s is empty; set it, or write ${%s:-} if nothing is meant", name, name)
 	}
 	if secret {
 		x.hide(value)

@@ -17,7 +17,7 @@ func TestExpandedTexts(t *testing.T) {
 		"plain":                     "plain",
 		"${A}":                      "alpha",
 		"<${A}-${A}>":               "<alpha-alpha>",
-		"${EMPTY}":                  "",
+		"${EMPTY:-}":                "",
 		"${EMPTY:-b}":               "b",
 		"${NONE:-}":                 "",
 		"${NONE:-http://x:1/?a=$b}": "http://x:1/?a=$b",

@@ -287,6 +287,11 @@ type Load struct {
 	Env *Env
 	// Collector is the key of the collector, "input/id/service".
 	Collector string
+	// Place is where the service stands in the configuration, "file:line:col: path", for errors about it.
+	Place string
+
+	problems []error
+
 	// Declared are the settings that config.* was asked for so far, in the order of the script.
 	Declared []Declaration
 
@@ -298,6 +303,13 @@ func (l *Load) AllowLog() bool {
 	l.logged++
 	return l.logged <= l.Env.Limits.LogLinesPerPull
 }
+
+// Problem notes a mistake of the operator. The script goes on, so that further mistakes are found, and
+// the load fails.
+func (l *Load) Problem(err error) { l.problems = append(l.problems, err) }
+
+// Problems joins what Problem noted, or is nil.
+func (l *Load) Problems() error { return errors.Join(l.problems...) }
 
 // LoadOf returns the load that runs on thread. While a pull runs there is none, and the error tells
 // the author of the script so.

@@ -60,8 +60,10 @@ func (e *Engine) outcome(kind, name, version string, err error) {
 		result = "error"
 		r.Error = e.refusal(err)
 		log.Error("reload refused; the old one stays in use", "error", r.Error)
-	} else {
+	} else if version != "" {
 		log.Info("reloaded", string(KeyVersion), version)
+	} else {
+		log.Info("reloaded")
 	}
 	e.reloads.set(r)
 	e.options.Telemetry.Reloads.Add(e.tasks.sending, 1, attrs(KeyKind.String(kind), KeyOutcome.String(result)))
@@ -127,6 +129,11 @@ func (e *Engine) reload(was, is observed, force bool) {
 	}
 	if sourcesChanged {
 		e.reloadScripts(is.sources, is.err)
+	}
+	if force { // whoever asks may have mended what a collector waits for
+		for _, c := range e.collectors {
+			c.wakeUp()
+		}
 	}
 	for name, hash := range is.sinks {
 		if old, ok := was.sinks[name]; force || (ok && old != hash) {
@@ -217,7 +224,7 @@ func (e *Engine) reloadScript(sources *Sources, name string, users []*collector)
 	scripts := make([]*Script, len(users))
 	changed := false
 	for i, c := range users {
-		script, err := e.library(e.config).Load(sources, name, &Load{Settings: c.config.Settings.Fresh(), Env: e.env, Collector: c.key})
+		script, err := e.library(e.config).Load(sources, name, &Load{Settings: c.config.Settings.Fresh(), Env: e.env, Collector: c.key, Place: c.config.Place})
 		if err != nil {
 			e.outcome("script", name, "", err)
 			return

@@ -43,10 +43,21 @@ func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, erro
 	ld := &loader{library: l, sources: sources, load: load, modules: map[string]*module{}}
 	file, err := sources.resolve(name)
 	if err != nil {
-		return nil, &Error{Code: CodeScript, Op: load.Collector, Err: fmt.Errorf("no script %s, neither in the scripts folder nor built in", name),
-			Hint: "put the file into the scripts folder, or name another one with script: in the service"}
+		hint := "put the file into the scripts folder, or name another one with script: in the service"
+		if near := Nearest(name, sources.Scripts()); near != "" {
+			hint = fmt.Sprintf("did you mean %q? Else %s", strings.TrimSuffix(near, ".star"), hint)
+		}
+		return nil, &Error{Code: CodeConfig, Op: load.Place, Err: fmt.Errorf("no script %s, neither in the scripts folder nor built in", name), Hint: hint}
 	}
 	m := ld.module(file)
+	if problems := load.Problems(); problems != nil {
+		// What else went wrong may come of these. A key that nothing declares is often the cause.
+		var unknown error
+		if m.err == nil {
+			unknown = load.Settings.Unknown()
+		}
+		return nil, errors.Join(unknown, problems)
+	}
 	if m.err != nil {
 		return nil, m.err
 	}

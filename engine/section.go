@@ -96,7 +96,13 @@ func (s *Section) Int(key string, def, min, max int64) int64 {
 	if i, ok := whole(e.value); ok && min <= i && i <= max {
 		return i
 	}
-	s.wrong(e, fmt.Sprintf("a whole number from %d to %d", min, max))
+	want := fmt.Sprintf("a whole number from %d to %d", min, max)
+	if text, ok := e.value.value.(string); ok {
+		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+			want += ", without quotes"
+		}
+	}
+	s.wrong(e, want)
 	return def
 }
 

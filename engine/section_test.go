@@ -43,7 +43,7 @@ func TestSectionReadsAndRefuses(t *testing.T) {
 		"int absent":        {nil, number, int64(7), ""},
 		"int whole float":   {60.0, number, int64(60), ""},
 		"int broken":        {60.5, number, int64(7), "got 60.5, want a whole number from 1 to 65535"},
-		"int text":          {"60", number, int64(7), `got "60", want a whole number from 1 to 65535`},
+		"int text":          {"60", number, int64(7), `got "60", want a whole number from 1 to 65535, without quotes`},
 		"float":             {1.1, float, 1.1, ""},
 		"float of int":      {1, float, 1.0, ""},
 		"float too high":    {1.2, float, 0.5, "got 1.2, want a number from -1 to 1.1"},

@@ -134,7 +134,7 @@ func TestSettingsFromTheEnvironment(t *testing.T) {
     quoted: "${PORT}"
     mixed: 1${PORT}
     yes: ${YES}
-    empty: ${EMPTY}
+    empty: ${EMPTY:-}
     client_secret: ${PORT}
     default: ${NONE:-1.5}
     literal: 514

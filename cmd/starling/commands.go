@@ -47,6 +47,7 @@ The first steps:
 Exit codes: 0 in order; 1 configuration, script, check or test is wrong; 2 the command line
 is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 ended by a signal.`,
 		Args:          cobra.NoArgs,
+		Version:       buildVersion().number,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },

@@ -54,7 +54,7 @@ A script that fails is shown with its line and the calls that led there.`,
 	c.Flags().BoolVar(&f.commit, "commit", false, "deliver to the outputs and keep the state")
 	c.Flags().BoolVar(&f.toOutputs, "to-outputs", false, "deliver to the outputs, keep no state")
 	c.Flags().BoolVar(&f.fresh, "fresh", false, "start without state")
-	c.Flags().IntVar(&f.limit, "limit", 0, "show at most so many events; 0 means all")
+	c.Flags().IntVar(&f.limit, "limit", 0, "stop when so many events are shown; 0 means never")
 	c.Flags().StringVar(&f.format, "format", "text", "text (tag, time, body), json or body")
 	c.MarkFlagsMutuallyExclusive("commit", "fresh")
 	return c
@@ -77,7 +77,7 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// What is committed must reach the outputs: an event that was only shown would be lost.
-	screen := &terminal{out: p.stdout, line: line, bold: isTerminal(p.stdout) && p.getenv("NO_COLOR") == "", limit: f.limit, broken: cancel}
+	screen := &terminal{out: p.stdout, line: line, bold: isTerminal(p.stdout) && p.getenv("NO_COLOR") == "", limit: f.limit, stop: cancel}
 	if !f.commit && !f.toOutputs {
 		once.Sinks = map[string]engine.Sink{"terminal": screen}
 	}
@@ -90,6 +90,9 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	}
 	switch {
 	case err == nil:
+		return nil
+	case context.Cause(ctx) == errEnough:
+		fmt.Fprintf(p.stderr, "the pull was stopped at %s, more may be there\n", count(f.limit, "event"))
 		return nil
 	case screen.err != nil:
 		return &failure{exitOther, fmt.Errorf("write the events: %w", screen.err)}

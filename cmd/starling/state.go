@@ -189,6 +189,9 @@ that were sent before are known and are not sent twice.`,
 		if _, err := s.cursors(args[0]); err != nil {
 			return err
 		}
+		if err := checkWindow(args[1], value); err != nil {
+			return err
+		}
 		if string(value) == "null" {
 			value = nil
 		}
@@ -241,4 +244,13 @@ func (s *stateTool) cursors(collector string) (map[string]json.RawMessage, error
 	slices.Sort(known)
 	known = slices.Compact(known)
 	return nil, usage("there is no collector %q; there are: %s", collector, strings.Join(known, ", "))
+}
+
+// checkWindow refuses a value that no pull could go on from.
+func checkWindow(cursor string, value json.RawMessage) error {
+	var at *time.Time
+	if cursor != engine.WindowCursor || json.Unmarshal(value, &at) == nil {
+		return nil
+	}
+	return usage(`the cursor %q is the end of the last window, a time such as '"2026-05-01T00:00:00Z"'; got %s`, cursor, value)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,11 +15,11 @@ import (
 
 // terminal is a sink that shows events to a person, or to the next program in a pipe.
 type terminal struct {
-	out    io.Writer
-	line   func(e engine.Event, bold bool) string
-	bold   bool
-	limit  int                     // 0 means none
-	broken context.CancelCauseFunc // called when out takes no more: nobody is there to offer again to
+	out   io.Writer
+	line  func(e engine.Event, bold bool) string
+	bold  bool
+	limit int                     // 0 means none
+	stop  context.CancelCauseFunc // called when out takes no more, or no more is wanted
 
 	count, shown int
 	err          error
@@ -26,16 +27,20 @@ type terminal struct {
 
 var _ engine.Sink = (*terminal)(nil)
 
+// errEnough ends a pull of which only the first events are wanted.
+var errEnough = errors.New("as many events as asked for")
+
 func (t *terminal) Send(_ context.Context, events []engine.Event) error {
 	for _, e := range events {
 		t.count++
 		if t.limit > 0 && t.shown == t.limit {
+			t.stop(errEnough)
 			continue
 		}
 		t.shown++
 		if _, err := io.WriteString(t.out, t.line(e, t.bold)+"\n"); err != nil {
 			t.err = err
-			t.broken(err)
+			t.stop(err)
 			return err
 		}
 	}
