@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,8 +105,8 @@ func TestFiftyKillsLoseNothing(t *testing.T) {
 		t.Errorf("%d missing, %d that nobody sent", missing, extra)
 	}
 	// What a kill repeats is the epoch that the receiver had and whose confirmation was not noted yet.
-	t.Logf("%d kills over %d rows, %d of them still to come at the last kill: 0 missing, %d sent twice (%.1f %%)",
-		kills, stormRows, before, duplicates, 100*float64(duplicates)/stormRows)
+	t.Logf("%d kills over %d rows, %d of them still to come at the last kill: %d missing, %d sent twice (%.1f %%)",
+		kills, stormRows, before, missing, duplicates, 100*float64(duplicates)/stormRows)
 }
 
 // breakages are ways to break a script, each with a piece of the error that names its place.
@@ -124,9 +125,13 @@ func breakages() []struct{ name, old, new, want string } {
 	}
 }
 
+// It runs alone in its package, because it measures.
 func TestTwoHundredEditsUnderLoad(t *testing.T) {
-	t.Parallel()
 	const edits = 200
+	inUse := 2 * time.Second
+	if raceDetector {
+		inUse = 10 * time.Second
+	}
 	w, from, to := newStorm(t, 60, 120*time.Millisecond)
 	scripts := filepath.Join(w.Dir, "scripts")
 	p := program{stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
@@ -150,7 +155,7 @@ func TestTwoHundredEditsUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var slowest time.Duration
+	var took []time.Duration
 	broken := 0
 	for i := range edits {
 		if i%3 == 1 {
@@ -159,13 +164,15 @@ func TestTwoHundredEditsUnderLoad(t *testing.T) {
 			broken++
 			continue
 		}
-		slowest = max(slowest, e.accepted(i))
+		took = append(took, e.accepted(i))
 	}
+	slices.Sort(took)
+	median, slowest := took[len(took)/2], took[len(took)-1]
 	if lag := s.engine.Status().Collectors[0].LagSeconds; lag == nil || *lag < 600 {
 		t.Errorf("the pull was over before the edits were: lag %v s", lag)
 	}
-	if slowest > 2*time.Second {
-		t.Errorf("a good version took %v to be in use, want 2 s at most", slowest)
+	if slowest > inUse {
+		t.Errorf("a good version took %v to be in use, want %v at most", slowest, inUse)
 	}
 	w.Microsoft.Change(func(o *sim.Options) { o.Latency = 0 })
 	waitComplete(t, w, from, to)
@@ -177,7 +184,8 @@ func TestTwoHundredEditsUnderLoad(t *testing.T) {
 	if missing != 0 || extra != 0 || duplicates != 0 {
 		t.Errorf("%d missing, %d that nobody sent, %d sent twice", missing, extra, duplicates)
 	}
-	t.Logf("%d edits, %d of them broken, over %d rows: 0 missing, 0 sent twice; slowest to be in use %v", edits, broken, stormRows, slowest)
+	t.Logf("%d edits, %d of them broken, over %d rows: %d missing, %d sent twice; in use after %v at the median, %v at the slowest",
+		edits, broken, stormRows, missing, duplicates, median, slowest)
 }
 
 // editor edits a script as people and tools do, and watches what becomes of it.
