@@ -125,7 +125,7 @@ func (e *Engine) reload(was, is observed, force bool) {
 	sourcesChanged := force || is.err != nil || was.err != nil || was.sources.Hash != is.sources.Hash
 	// A configuration that was refused may be right now that the scripts are different.
 	if force || was.config != is.config || (sourcesChanged && e.reloads.failing("config", e.config.File)) {
-		e.reloadConfig(is.sources)
+		e.reloadConfig(is.sources, false)
 	}
 	if sourcesChanged {
 		e.reloadScripts(is.sources, is.err)
@@ -142,14 +142,15 @@ func (e *Engine) reload(was, is observed, force bool) {
 	}
 }
 
-// reloadConfig replaces the configuration, or leaves everything as it is and says why.
-func (e *Engine) reloadConfig(sources *Sources) {
+// reloadConfig replaces the configuration, or leaves everything as it is and says why; if it is tried
+// again, only a new reason.
+func (e *Engine) reloadConfig(sources *Sources, again bool) {
 	file := e.config.File
 	config, err := LoadConfig(file)
 	if err == nil {
 		err = e.tryConfig(config, sources)
 	}
-	if err != nil && e.reloads.failing("config", file) && e.reloads.text("config", file) == e.refusal(err) {
+	if err != nil && again && e.reloads.text("config", file) == e.refusal(err) {
 		return // it has been told
 	}
 	e.outcome("config", file, "", err)
@@ -163,7 +164,7 @@ func (e *Engine) retryConfig(sources *Sources) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
 	if e.reloads.failing("config", e.config.File) {
-		e.reloadConfig(sources)
+		e.reloadConfig(sources, true)
 	}
 }
 
