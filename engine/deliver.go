@@ -11,14 +11,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// An epoch is what a sink gets between two acknowledgements. It ends when it has epochBytes of bodies,
-// when it is epochAge old, or when nothing has come for epochIdle. Its size follows success: what fails
-// is offered again, so epochs stay small while a connection is bad.
+// An epoch is what a sink gets between two acknowledgements. It ends when it has enough bytes of bodies,
+// when it is old enough, or when nothing has come for epochIdle. Both bounds follow success: what fails
+// is offered again, so epochs are small after a start and while a connection is bad.
 const (
 	minEpochBytes = 64 << 10
 	firstEpoch    = 1 << 20
 	maxEpochBytes = 8 << 20
-	epochAge      = 2 * time.Second
+	minEpochAge   = 200 * time.Millisecond
+	maxEpochAge   = 2 * time.Second
 	epochIdle     = 300 * time.Millisecond
 
 	firstSendBackOff = 500 * time.Millisecond
@@ -31,14 +32,15 @@ type delivery struct {
 	output Output
 	sink   Sink
 
-	bytes  int           // bound of the next epoch
+	bytes  int // bounds of the next epoch
+	age    time.Duration
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	mu     sync.Mutex
 	status SinkStatus
 }
 
 func newDelivery(env *Env, output Output, sink Sink) *delivery {
-	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, finish: make(chan struct{}),
+	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, age: minEpochAge, finish: make(chan struct{}),
 		status: SinkStatus{Sink: output.Name, Type: output.Type, State: "ok"}}
 }
 
@@ -81,7 +83,7 @@ func (d *delivery) close() {
 }
 
 func (d *delivery) failed(ctx context.Context, err error, failures int) time.Duration {
-	d.bytes = max(d.bytes/2, minEpochBytes)
+	d.bytes, d.age = max(d.bytes/2, minEpochBytes), minEpochAge
 	wait := min(firstSendBackOff<<min(failures-1, 16), maxSendBackOff)
 	if e, ok := errors.AsType[*Error](err); ok {
 		wait = max(wait, e.Wait)
@@ -138,7 +140,7 @@ const maxLinks = 32
 
 // send hands chunks to the sink until the epoch is full, old enough, or nothing more comes.
 func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chunk) (n sent, err error) {
-	end := time.Now().Add(epochAge)
+	end := time.Now().Add(d.age)
 	pull, links := c.pull, 0
 	for c.events != nil {
 		if !c.pull.Equal(pull) && c.pull.IsValid() && links < maxLinks {
@@ -190,6 +192,7 @@ func (d *delivery) acknowledged(ctx context.Context, count, bytes int, committed
 	if bytes >= d.bytes {
 		d.bytes = min(d.bytes*2, maxEpochBytes)
 	}
+	d.age = min(d.age*2, maxEpochAge)
 	t, by := d.env.Telemetry, attrs(KeySink.String(d.output.Name))
 	t.EventsSent.Add(ctx, int64(count), by)
 	t.BytesSent.Add(ctx, int64(bytes), by)
