@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 )
 
 // memorySink acknowledges at Flush, as a real one does, and fails on demand.
@@ -249,6 +250,7 @@ func testPredeclared() starlark.StringDict {
 			return f(p, args)
 		})
 	}
+	d["out"] = &starlarkstruct.Module{Name: "out", Members: starlark.StringDict{"send": d["send"]}}
 	d["setting"] = starlark.NewBuiltin("setting", func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		l, err := LoadOf(thread)
 		if err != nil {

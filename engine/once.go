@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"go.starlark.net/starlark"
 )
 
 // prepare makes an engine without a store: enough to plan.
@@ -68,8 +66,7 @@ func told(err, more error) bool {
 
 // compile checks the syntax and the names of one file.
 func (l *Library) compile(sources *Sources, name string) error {
-	src := sources.files[name]
-	if _, _, err := starlark.SourceProgramOptions(dialect, src.display, src.text, l.Predeclared.Has); err != nil {
+	if _, _, err := l.program(sources.files[name]); err != nil {
 		return newScriptError(err, sources.byDisplay)
 	}
 	return nil

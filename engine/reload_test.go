@@ -40,6 +40,7 @@ func TestBrokenScriptIsRefusedAndTheOldOneGoesOn(t *testing.T) {
 		"syntax":    {"def pull(:\n    pass\n", "hello.star:1:"},
 		"undefined": {"def pull():\n    sned(1)\n", "hello.star:2:5"},
 		"top level": {"x = 1 // 0\ndef pull():\n    pass\n", "hello.star:1:7"},
+		"member":    {"def pull():\n    out.sned(1)\n", "hello.star:2:9: out has no .sned (did you mean .send?)"},
 		"no pull":   {"x = 1\n", "no function pull()"},
 		"load":      {"load(\"lib/gone.star\", \"x\")\ndef pull():\n    pass\n", "no such file"},
 		"cycle":     {"load(\"hello.star\", \"x\")\ndef pull():\n    pass\n", "load cycle: hello.star -> hello.star"},

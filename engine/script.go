@@ -111,7 +111,7 @@ func (ld *loader) module(file string) *module {
 
 func (ld *loader) exec(file string) *module {
 	src := ld.sources.files[file]
-	f, prog, err := starlark.SourceProgramOptions(dialect, src.display, src.text, ld.library.Predeclared.Has)
+	f, prog, err := ld.library.program(src)
 	if err != nil {
 		return &module{err: newScriptError(err, ld.sources.byDisplay)}
 	}
