@@ -231,7 +231,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 		return err
 	}
 	for _, c := range group {
-		if c.forget == 0 {
+		if c.forget == 0 && !c.sweep {
 			continue
 		}
 		// The commit has happened. Keys that this fails to delete are deleted by a later one.
@@ -323,7 +323,7 @@ func (s *Store) remember(c *commitRequest) {
 	}
 	hours := s.hours[c.collector]
 	for hour := range hours {
-		if c.forget != 0 && c.forgets(hour) {
+		if (c.forget != 0 || c.sweep) && c.forgets(hour) {
 			delete(hours, hour)
 		}
 	}

@@ -164,19 +164,15 @@ type Key [16]byte
 // next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore; those of the zero
 // time, which means that there is none, for undatedDays days.
 func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
-	bucket := hourOf(at)
+	bucket, oldest := hourOf(at), hourOf(at)
 	if at.IsZero() {
-		today := undatedBucket(p.started)
-		for bucket = today; bucket > today-undatedDays; bucket-- {
-			if known, err := p.known(bucket, key); known || err != nil {
-				return known, err
-			}
-		}
-		p.staged.remember(today, key)
-		return false, nil
+		bucket = undatedBucket(p.started)
+		oldest = bucket - undatedDays + 1
 	}
-	if known, err := p.known(bucket, key); known || err != nil {
-		return known, err
+	for b := bucket; b >= oldest; b-- {
+		if known, err := p.known(b, key); known || err != nil {
+			return known, err
+		}
 	}
 	p.staged.remember(bucket, key)
 	return false, nil
@@ -190,6 +186,8 @@ func (p *Pull) known(bucket int64, key Key) (bool, error) {
 		return false, nil
 	}
 	keys, err := p.env.Store.seen(p.collector, bucket)
+	// The first key of a day is the time to forget the days that are too old.
+	p.staged.sweep = p.staged.sweep || bucket >= undated && len(keys) == 0
 	return keys[key], err
 }
 

@@ -18,6 +18,7 @@ type staging struct {
 	cursors map[string]json.RawMessage
 	seen    map[int64]map[Key]bool
 	forget  int64 // hours before this one are forgotten; 0 means none
+	sweep   bool  // keys without a time that are too old are forgotten
 	wipe    bool  // everything committed before is to be forgotten
 }
 

@@ -25,7 +25,8 @@ import (
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	c/<collector> 0 <name>     a cursor, JSON
 //	b <block>                  seen keys of one commit and hour, 16 bytes each
-//	s/<collector> 0 <hour> <block>   says that the block belongs to the collector's hour
+//	s/<collector> 0 <bucket> <block>   says that the block belongs to the collector's bucket of keys:
+//	                                   an hour, or a day for keys without a time
 //
 // Chunks and blocks at or past the head are leftovers of a commit that did not happen: nothing points
 // at them, and the next commits write over them.

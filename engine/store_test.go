@@ -300,7 +300,6 @@ func TestKeysWithoutATimeAreKnownForDays(t *testing.T) {
 		t.Helper()
 		p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 		p.started = at
-		p.ForgetBefore(at)
 		if got, err := p.Seen(time.Time{}, Key{7}); got != want || err != nil {
 			t.Errorf("at %v: got seen %v %v, want %v", at, got, err, want)
 		}
@@ -315,6 +314,10 @@ func TestKeysWithoutATimeAreKnownForDays(t *testing.T) {
 	see(true)
 	at = at.Add(3 * 24 * time.Hour)
 	see(false)
+	// What cannot be met any more takes no room.
+	if days, err := s.seenHours("in/1/svc"); len(days) != 1 || err != nil {
+		t.Errorf("%d days of keys are kept, want the present one; %v", len(days), err)
+	}
 }
 
 func TestManyBucketsAreForgottenInOneGo(t *testing.T) {
