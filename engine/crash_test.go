@@ -282,7 +282,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			hit, lifetime := 1+draw.IntN(2), 8
 			switch s {
 			case stepPart:
-				hit = 1 + draw.IntN(40)
+				hit = 1 + draw.IntN(5)
 			case stepOpened, stepLeftovers, stepCleaned:
 				hit = 1
 			case stepClose:
