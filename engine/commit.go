@@ -17,12 +17,25 @@ const groupLimit = 64
 
 var errStoreClosed = errors.New("the store is closed")
 
-// commit makes c durable and returns when it is. It waits while the outbox is full: the API keeps the
-// data meanwhile.
+// commit makes c durable and returns when it is. It waits while the outbox or the disk is full: the API
+// keeps the data meanwhile.
 func (s *Store) commit(ctx context.Context, c *commitRequest) error {
-	if err := s.room(ctx, c.size); err != nil {
+	for {
+		if err := s.room(ctx, c.size); err != nil {
+			return err
+		}
+		err := s.submitAndWait(ctx, c)
+		if errors.Is(err, errNoSpace) {
+			continue // the disk filled up while c was in the queue
+		}
+		if err == nil {
+			s.remember(c)
+		}
 		return err
 	}
+}
+
+func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 	select {
 	case s.queue <- c:
 	case <-s.closed:
@@ -34,13 +47,13 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 	if err := <-c.done; err != nil {
 		return storeError("commit", err, "nothing of it was kept; check the disk's free space and health")
 	}
-	s.remember(c)
 	return nil
 }
 
-// room waits until the outbox has place for size more bytes. An empty outbox takes a commit of any size.
+// room waits until the outbox and the disk have place for size more bytes. An empty outbox takes a
+// commit of any size.
 func (s *Store) room(ctx context.Context, size int64) error {
-	if size == 0 {
+	if size == 0 && s.space.fits(0) {
 		return nil
 	}
 	// One waits at a time, the others behind it: otherwise small commits would pass a large one for ever.
@@ -50,9 +63,12 @@ func (s *Store) room(ctx context.Context, size int64) error {
 	case <-ctx.Done():
 		return outboxFull()
 	}
+	if err := s.waitForSpace(ctx, size); err != nil {
+		return err
+	}
 	for {
 		s.mu.Lock()
-		free, changed := s.bytes == 0 || s.bytes+size <= s.limit, s.changed
+		free, changed := size == 0 || s.bytes == 0 || s.bytes+size <= s.limit, s.changed
 		s.mu.Unlock()
 		if free {
 			return nil
@@ -112,6 +128,12 @@ func (s *Store) refuse() {
 
 func (s *Store) commitGroup(group []*commitRequest) {
 	s.at(stepCommit)
+	if !s.space.fits(sizeOf(group)) {
+		for _, c := range group {
+			c.done <- errNoSpace
+		}
+		return
+	}
 	now := time.Now()
 	s.mu.Lock()
 	plan := commitPlan{head: s.head, block: s.block}
@@ -147,6 +169,13 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	for _, c := range group {
 		c.done <- err
 	}
+}
+
+func sizeOf(group []*commitRequest) (size int64) {
+	for _, c := range group {
+		size += c.size
+	}
+	return size
 }
 
 // A commitPlan gathers what a group of commits writes: chunks and blocks past the head, in data, and

@@ -153,6 +153,7 @@ func (r *configReader) limits(s *Section) {
 		StagedBytes:      s.Bytes("staged_bytes", l.StagedBytes, 1<<10, 1<<40),
 		HTTPTimeout:      s.Seconds("http_timeout", l.HTTPTimeout, time.Millisecond, day),
 		OutboxBytes:      s.Bytes("outbox_bytes", l.OutboxBytes, 1<<10, 1<<50),
+		DiskReserve:      s.Bytes("disk_reserve", l.DiskReserve, 32<<20, 1<<50),
 		LogLinesPerPull:  int(s.Int("log_lines_per_pull", int64(l.LogLinesPerPull), 1, 1e9)),
 		TestTimeout:      s.Seconds("test_timeout", l.TestTimeout, time.Millisecond, day),
 		ShutdownDelivery: s.Seconds("shutdown_delivery", l.ShutdownDelivery, time.Millisecond, day),

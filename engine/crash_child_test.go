@@ -72,11 +72,15 @@ func envNumber(name string, fallback int) int {
 
 func crashChild(dir string) {
 	c := &crashRun{}
-	s, err := openStoreWatched(dir, 1<<30, killAt(step(os.Getenv("STARLING_CRASH_STEP")), envNumber("STARLING_CRASH_HIT", 1)))
+	s, err := openWith(storeOptions{dir: dir, outbox: 1 << 30, unsynced: envNumber("STARLING_CRASH_UNSYNCED", 0) == 1,
+		onStep: killAt(step(os.Getenv("STARLING_CRASH_STEP")), envNumber("STARLING_CRASH_HIT", 1))})
 	c.must(err)
 	c.store, c.env = s, quietEnv(s)
 	c.must(s.outputs(crashSinks))
 	c.dump()
+	if reserve := envNumber("STARLING_CRASH_RESERVE", 0); reserve > 0 {
+		c.work(int64(reserve))
+	}
 	for round := range envNumber("STARLING_CRASH_ROUNDS", 0) {
 		var group sync.WaitGroup
 		for _, collector := range crashCollectors {

@@ -46,7 +46,10 @@ type history struct {
 	asked, done map[string]int        // by collector: the commit that began, and the one that was confirmed
 	got         map[[2]string]eventID // by sink and collector: the last event that came, without a gap before it
 	repeated    int
-	confirmed   int // commits
+	heard       func(verb string) // told of every line; may be nil
+	confirmed   int               // commits
+
+	stop func() // ends a child that works until it is told to stop
 
 	// What one child finds, until it says that this is all.
 	cursors map[string]int
@@ -68,6 +71,9 @@ func (h *history) begin() {
 // line takes one line of a child.
 func (h *history) line(text string) error {
 	f := strings.Fields(text)
+	if h.heard != nil {
+		defer h.heard(f[0])
+	}
 	number := func(i int) int {
 		n, err := strconv.Atoi(f[i])
 		if err != nil {
@@ -182,9 +188,25 @@ func (h *history) judgeKeys(c string, at int) error {
 
 // life runs one child on dir until it ends or dies, and judges what it tells.
 func (h *history) life(ctx context.Context, dir string, env ...string) (killed bool, err error) {
+	return h.lifeUntil(ctx, func() {}, dir, env...)
+}
+
+// lifeUntil kills the child when ctx ends, and then calls dead.
+func (h *history) lifeUntil(ctx context.Context, dead func(), dir string, env ...string) (killed bool, err error) {
 	h.begin()
 	c := exec.CommandContext(ctx, os.Args[0], "-test.run=^$")
+	if h.heard != nil { // it works until its standard input ends
+		stdin, err := c.StdinPipe()
+		if err != nil {
+			return false, err
+		}
+		h.stop = func() { stdin.Close() }
+	}
 	c.Env = append(append(os.Environ(), "STARLING_CRASH_DIR="+dir), env...)
+	c.Cancel = func() error {
+		defer dead()
+		return c.Process.Kill()
+	}
 	var stderr strings.Builder
 	c.Stderr = &stderr
 	out, err := c.StdoutPipe()

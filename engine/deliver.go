@@ -112,6 +112,9 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	if first.events == nil {
 		return len(d.handed) > 0, d.settle(ctx)
 	}
+	if err := d.env.Store.space.writable(); err != nil { // what cannot be noted would come again and again
+		return true, err
+	}
 	// The trace of the pull goes on here; pulls whose events share the epoch are linked.
 	ctx, span := d.env.Telemetry.Tracer.Start(trace.ContextWithRemoteSpanContext(ctx, first.pull), "deliver",
 		trace.WithAttributes(KeySink.String(d.output.Name)))

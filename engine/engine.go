@@ -75,6 +75,7 @@ func New(config *Config, o Options) (*Engine, error) {
 		p.abandon()
 		return nil, err
 	}
+	env.Store.guardSpace(env.Limits.DiskReserve, o.Logger)
 	if err := errors.Join(e.swap(p), e.observe()); err != nil {
 		p.abandon()
 		env.Store.Close()

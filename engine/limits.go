@@ -13,6 +13,7 @@ type Limits struct {
 	StagedBytes      int64         // compressed events between two commits
 	HTTPTimeout      time.Duration // one HTTP request with its answer, unless the script says otherwise
 	OutboxBytes      int64         // compressed events waiting for delivery; at the bound, pulls wait
+	DiskReserve      int64         // bytes that stay free on the state directory's disk; below it, pulls wait
 	LogLinesPerPull  int           // lines a script may log in one pull; the rest is counted
 	TestTimeout      time.Duration // one test_* function
 	ShutdownDelivery time.Duration // how long a stop goes on delivering
@@ -28,6 +29,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.StagedBytes, 256<<20)
 	set(&l.HTTPTimeout, 60*time.Second)
 	set(&l.OutboxBytes, 1<<30)
+	set(&l.DiskReserve, 256<<20)
 	set(&l.LogLinesPerPull, 1000)
 	set(&l.TestTimeout, 10*time.Second)
 	set(&l.ShutdownDelivery, 20*time.Second)

@@ -15,7 +15,9 @@ func (e *Engine) observe() error {
 	age, err2 := m.Float64ObservableGauge("starling.outbox.age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest event that waits for a sink."))
 	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
 	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	free, err5 := m.Int64ObservableGauge("starling.disk.free", metric.WithUnit("By"), metric.WithDescription("Free bytes on the disk of the state directory."))
+	low, err6 := m.Int64ObservableGauge("starling.disk.low", metric.WithDescription("1 while pulls wait because the disk is nearly full."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -33,8 +35,12 @@ func (e *Engine) observe() error {
 			o.ObserveFloat64(age, k.Backlog.AgeSeconds, by)
 			o.ObserveInt64(failing, truth(k.State != "ok"), by)
 		}
+		if s.Disk != nil {
+			o.ObserveInt64(free, s.Disk.FreeBytes)
+			o.ObserveInt64(low, truth(s.Disk.Low))
+		}
 		return nil
-	}, bytes, age, behind, failing)
+	}, bytes, age, behind, failing, free, low)
 	return err
 }
 

@@ -122,6 +122,7 @@ func PullOnce(ctx context.Context, config *Config, service string, o Options, on
 		return Pulled{}, err
 	}
 	defer env.Store.Close()
+	env.Store.guardSpace(env.Limits.DiskReserve, o.Logger)
 	return pullOnce(ctx, env, p, cc.Key())
 }
 

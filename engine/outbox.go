@@ -96,6 +96,9 @@ func (s *Store) ack(sink string, next uint64) error {
 	if _, ok := s.tails[sink]; !ok {
 		return nil // the output was taken out of the configuration meanwhile
 	}
+	if err := s.space.writable(); err != nil {
+		return err
+	}
 	s.at(stepAck)
 	err := s.db.Update(func(txn *badger.Txn) error { return setTail(txn, sink, next) })
 	if err != nil {

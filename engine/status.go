@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -13,7 +14,8 @@ type Status struct {
 	Collectors []CollectorStatus `json:"collectors"`
 	Sinks      []SinkStatus      `json:"sinks"`
 	Outbox     BacklogStatus     `json:"outbox"`
-	Reloads    []ReloadStatus    `json:"reloads"` // the latest of each subject
+	Disk       *DiskStatus       `json:"disk,omitempty"` // of the state directory; absent if it is not watched
+	Reloads    []ReloadStatus    `json:"reloads"`        // the latest of each subject
 }
 
 // FileStatus says which configuration is in use.
@@ -87,7 +89,8 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
-		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now)}
+		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now),
+		Disk: e.env.Store.Disk()}
 	cursors, _ := e.env.Store.Cursors()
 	for _, key := range sortedKeys(e.collectors) {
 		c := e.collectors[key]
@@ -131,6 +134,9 @@ func (s Status) Ready() []string {
 		if k.State != "ok" {
 			problems = append(problems, k.LastError) // it names the output
 		}
+	}
+	if s.Disk != nil && s.Disk.Low {
+		problems = append(problems, fmt.Sprintf("the disk of the state directory is nearly full (%d bytes are free, the reserve is %d): pulls wait", s.Disk.FreeBytes, s.Disk.ReserveBytes))
 	}
 	for _, r := range s.Reloads {
 		if r.Error != "" {

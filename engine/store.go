@@ -58,7 +58,8 @@ type Store struct {
 	turn   chan struct{} // whose it is to wait for room
 	closed chan struct{}
 	wait   sync.WaitGroup
-	onStep func(step) // only tests set it
+	onStep func(step)  // only tests set it
+	space  *spaceGuard // nil: nobody watches the disk
 
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
@@ -83,20 +84,36 @@ type chunkInfo struct {
 
 // OpenStore opens the store in dir, or in memory if dir is empty; outbox bounds the bytes that wait
 // for delivery. The directory is created if need be. Only one process can have a store open.
-func OpenStore(dir string, outbox int64) (*Store, error) { return openStoreWatched(dir, outbox, nil) }
+func OpenStore(dir string, outbox int64) (*Store, error) {
+	return openWith(storeOptions{dir: dir, outbox: outbox})
+}
 
-func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, error) {
+// storeOptions are what OpenStore takes, and what only tests set.
+type storeOptions struct {
+	dir      string
+	outbox   int64
+	onStep   func(step)
+	unsynced bool // as Badger is by default, to show that the tests find what that loses
+}
+
+func openWith(o storeOptions) (*Store, error) {
+	dir := o.dir
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, storeError("create the state directory", err, "make "+dir+" writable for this user, or set globals.persistence.config.directory_name")
 		}
 	}
-	db, err := openBadger(dir)
+	if dir != "" {
+		if err := makeRoomToOpen(dir); err != nil {
+			return nil, err
+		}
+	}
+	db, err := openBadger(dir, dir != "" && !o.unsynced)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, limit: outbox, onStep: onStep,
+		db: db, dir: dir, limit: o.outbox, onStep: o.onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},
@@ -114,12 +131,12 @@ func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, erro
 	return s, nil
 }
 
-func openBadger(dir string) (*badger.DB, error) {
+func openBadger(dir string, sync bool) (*badger.DB, error) {
 	o := badger.DefaultOptions(dir).
 		WithInMemory(dir == "").
 		WithLogger(nil).
 		WithMetricsEnabled(false).
-		WithSyncWrites(dir != ""). // without it a power cut loses everything since the last flush
+		WithSyncWrites(sync). // without it a power cut loses everything since the last flush
 		WithDetectConflicts(false).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package engine
+
+import "errors"
+
+// Free space is watched on Linux only.
+func diskFree(string) (int64, error) { return 0, errors.ErrUnsupported }
+
+func allocate(string, int64) error { return errors.ErrUnsupported }
+
+func allocated(string) int64 { return 0 }
