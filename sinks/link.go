@@ -139,7 +139,7 @@ func (l *link) reason(err error) error {
 }
 
 func hungUp(err error) bool {
-	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOTCONN)
 }
 
 // isOver reports whether the receiver has ended its side, or the connection broke.
