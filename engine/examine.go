@@ -138,7 +138,13 @@ func lockDir(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	// A child that was just forked holds what its parent has let go until it runs its own program.
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 50) {
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
+			break
+		}
+	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = inUse(dir)
 	}
@@ -146,8 +152,13 @@ func lockDir(dir string) (unlock func(), err error) {
 		d.Close()
 		return nil, err
 	}
-	return func() { d.Close() }, nil
+	return func() {
+		syscall.Flock(int(d.Fd()), syscall.LOCK_UN) // closing alone would leave it to such a child
+		d.Close()
+	}, nil
 }
+
+const lockPatience = time.Second
 
 // ErrStateInUse says that another process has the state directory open.
 var ErrStateInUse = errors.New("another process has it open")
