@@ -187,8 +187,12 @@ func (s *Store) load() error {
 		if err != nil {
 			return err
 		}
-		if len(h) == 16 {
+		switch len(h) {
+		case 0: // nothing was ever committed
+		case 16:
 			s.head, s.block = binary.BigEndian.Uint64(h), binary.BigEndian.Uint64(h[8:])
+		default: // without it, all that waits would pass for leftovers
+			return errors.New("the end of the outbox is damaged")
 		}
 		if err := s.loadTails(txn); err != nil {
 			return err
@@ -245,6 +249,9 @@ func (s *Store) loadTails(txn *badger.Txn) error {
 				return fmt.Errorf("the position of output %q is damaged", key)
 			}
 			s.tails[key] = binary.BigEndian.Uint64(v)
+			if s.tails[key] > s.head { // it would pass over what is committed next
+				return fmt.Errorf("the position of output %q lies past the end of the outbox", key)
+			}
 			return nil
 		})
 	})
