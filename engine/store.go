@@ -115,7 +115,7 @@ func openWith(o storeOptions) (*Store, error) {
 			return nil, err
 		}
 	}
-	db, err := openBadger(dir, dir != "" && !o.unsynced)
+	db, err := openBadgerWith(dir, dir != "" && !o.unsynced)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,9 @@ func openWith(o storeOptions) (*Store, error) {
 	return s, nil
 }
 
-func openBadger(dir string, sync bool) (*badger.DB, error) {
+func openBadger(dir string) (*badger.DB, error) { return openBadgerWith(dir, dir != "") }
+
+func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 	o := badger.DefaultOptions(dir).
 		WithInMemory(dir == "").
 		WithLogger(nil).
