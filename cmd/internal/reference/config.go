@@ -78,6 +78,7 @@ func outputs(root string) (string, error) {
 	for _, part := range []struct{ title, file, function string }{
 		{"devo_platform, relay", "sinks/devo.go", "newDevo"},
 		{"syslog, in_house_relay, sidecar", "sinks/syslog.go", "newSyslog"},
+		{"relp", "sinks/relp.go", "newRelp"},
 		{"console, stdout", "sinks/console.go", "newConsole"},
 		{"file", "sinks/file.go", "newFile"},
 		{"format of console and file", "sinks/lines.go", "lineFormat"},
