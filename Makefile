@@ -1,5 +1,9 @@
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help check nightly test build demo docker generate
+=======
+.PHONY: help check test fuzz build demo docker generate
+>>>>>>> main
 
 help: ## print the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +17,9 @@ nightly: ## every fault campaign at full size, for hours
 test: ## test the program and the built-in scripts
 	go test ./...
 	go run ./cmd/starling test
+
+fuzz: ## fuzz every parser of what others write, FUZZTIME each (30s)
+	.ci/fuzz
 
 build: ## build the program ./starling
 	go build -trimpath -o starling ./cmd/starling

@@ -33,10 +33,21 @@ func All() []Campaign {
 	return []Campaign{
 		{Name: "kills", Doc: "SIGKILL of the collector", run: kills,
 			CI: Size{Faults: 20, Rows: 40_000}, Full: Size{Faults: 1000, Rows: 1_000_000}, Round: Size{Faults: 50, Rows: 50_000}},
-		{Name: "receiver", Doc: "SIGKILL of the receiver", run: receiverKills(newOwn),
+		{Name: "receiver", Doc: "SIGKILL of the receiver", run: receiverKills(plot{receiver: newOwn}),
 			CI: Size{Faults: 6, Rows: 12_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
-		{Name: "rsyslog", Doc: "SIGKILL of rsyslog, TLS", run: receiverKills(newRsyslog),
+		{Name: "rsyslog", Doc: "SIGKILL of rsyslog, syslog over TLS", run: receiverKills(plot{receiver: newRsyslog(inputSyslog)}),
 			CI: Size{Faults: 6, Rows: 12_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
+		{Name: "relp", Doc: "SIGKILL of rsyslog, RELP over TLS",
+			run: receiverKills(plot{receiver: newRsyslog(inputRelp), config: map[string]string{"type: devo_platform\n": "type: relp\n"}}),
+			CI:  Size{Faults: 6, Rows: 12_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
+		{Name: "stall", Doc: "the receiver reads nothing for 2 s, then RST", run: stalls,
+			CI: Size{Faults: 1, Rows: 60_000}, Full: Size{Faults: 100, Rows: 6_000_000}, Round: Size{Faults: 1, Rows: 60_000}},
+		{Name: "outage", Doc: "the receiver cannot be reached", run: outages,
+			CI: Size{Faults: 3, Rows: 20_000, For: 5 * time.Second}, Full: Size{Faults: 3, Rows: 200_000, For: 30 * time.Minute}},
+		{Name: "diskfull", Doc: "the disk of the state directory is full", run: fullDisks,
+			CI: Size{Faults: 3, Rows: 30_000}, Full: Size{Faults: 50, Rows: 250_000}, Round: Size{Faults: 10, Rows: 50_000}},
+		{Name: "soak", Doc: "all at once, and edits", run: soak,
+			CI: Size{Rows: 15_000, For: 15 * time.Second}, Full: Size{Rows: 1_000_000, For: time.Hour}},
 	}
 }
 
@@ -56,6 +67,7 @@ type Result struct {
 	Seed               uint64
 	Rounds             int
 	Faults             int
+	Ended              int // how often the collector ended by itself, where that is allowed
 	Rows               int
 	Lost, Extra, Twice int // rows missing, identities that nobody sent, events that came again
 	Took               time.Duration
@@ -103,6 +115,7 @@ var ErrSkipped = errors.New("skipped")
 func (r *Result) add(one *Result) {
 	r.Rounds++
 	r.Faults += one.Faults
+	r.Ended += one.Ended
 	r.Rows += one.Rows
 	r.Lost += one.Lost
 	r.Extra += one.Extra

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,6 +42,12 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
+	// Campaigns wait more than they work, so that more of them fit beside each other than there are processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -69,6 +76,11 @@ func draw(t *testing.T, name string) {
 	t.Logf("%d faults, %d events: %d lost, %d extra, %d twice", result.Faults, result.Rows, result.Lost, result.Extra, result.Twice)
 }
 
-func TestKillsOfTheCollectorLoseNothing(t *testing.T)   { draw(t, "kills") }
-func TestKillsOfTheReceiverLoseNothing(t *testing.T)    { draw(t, "receiver") }
-func TestKillsOfRsyslogOverTLSLoseNothing(t *testing.T) { draw(t, "rsyslog") }
+func TestKillsOfTheCollectorLoseNothing(t *testing.T)    { draw(t, "kills") }
+func TestKillsOfTheReceiverLoseNothing(t *testing.T)     { draw(t, "receiver") }
+func TestKillsOfRsyslogOverTLSLoseNothing(t *testing.T)  { draw(t, "rsyslog") }
+func TestKillsOfRsyslogOverRELPLoseNothing(t *testing.T) { draw(t, "relp") }
+func TestStallAndResetLoseNothing(t *testing.T)          { draw(t, "stall") }
+func TestOutagesLoseNothing(t *testing.T)                { draw(t, "outage") }
+func TestFullDisksLoseNothing(t *testing.T)              { draw(t, "diskfull") }
+func TestSoakLosesNothingAndGrowsNowhere(t *testing.T)   { draw(t, "soak") }

@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// patience is how long something may take that takes no time on an idle machine.
-const patience = 2 * time.Minute
+const (
+	patience   = 2 * time.Minute // how long something may take that takes no time on an idle machine
+	standstill = 3 * time.Minute // how long nothing may come: an output that failed waits for 75 s at most
+)
 
 // A collector is a starling that runs.
 type collector struct {
@@ -97,6 +99,14 @@ func (c *collector) stop() error {
 	return c.sane()
 }
 
+// hangup has it read everything again.
+func (c *collector) hangup() error {
+	if err := c.ready(); err != nil {
+		return err
+	}
+	return c.cmd.Process.Signal(syscall.SIGHUP)
+}
+
 // discard ends it in whatever state it is.
 func (c *collector) discard() {
 	_ = c.cmd.Process.Kill()
@@ -157,4 +167,11 @@ func (l *lastLines) after(text string) string {
 		return ""
 	}
 	return string(l.text[i:min(len(l.text), i+showLog)])
+}
+
+// count returns how often a text is there.
+func (l *lastLines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Count(l.text, []byte(text))
 }

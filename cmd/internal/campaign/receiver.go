@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"starling/cmd/internal/sim"
@@ -54,14 +55,15 @@ type outside struct {
 	received sim.Received
 }
 
-// newOwn is the simulated Devo in a process of its own.
+// newOwn is the simulated Devo in a process of its own. It reads slowly, so that kernels hold what it has not read when it is killed.
 func newOwn(r *round, w *sim.World) (receiver, error) {
 	d := &outside{dir: filepath.Join(r.dir, "receiver")}
 	if err := d.prepare(w); err != nil {
 		return nil, err
 	}
+	delay := r.between(500*time.Microsecond, 3*time.Millisecond).String()
 	d.command = func(file string) *exec.Cmd {
-		args := append(r.Receiver[1:len(r.Receiver):len(r.Receiver)], d.address, d.dir, file)
+		args := append(r.Receiver[1:len(r.Receiver):len(r.Receiver)], d.address, d.dir, file, delay)
 		return exec.Command(r.Receiver[0], args...)
 	}
 	return d, nil
@@ -89,17 +91,21 @@ func freeAddress() (string, error) {
 	return "", last
 }
 
-// Receive is the receiver's process. Its arguments are an address, a folder with certificates and the file to write. It ends when
-// its input does, so it does not outlive who started it.
+// Receive is the receiver's process. Its arguments are an address, a folder with certificates, the file to write, and how long to
+// wait before each read. It ends when its input does, so it does not outlive who started it.
 func Receive(args []string) error {
-	if len(args) != 3 {
-		return errors.New("want an address, a folder with certificates, and a file")
+	if len(args) != 4 {
+		return errors.New("want an address, a folder with certificates, a file and a delay")
+	}
+	delay, err := time.ParseDuration(args[3])
+	if err != nil {
+		return err
 	}
 	certs, err := sim.LoadServer(args[1])
 	if err != nil {
 		return err
 	}
-	d, err := sim.NewDevo(certs, sim.DevoOptions{Addr: args[0], Record: args[2]})
+	d, err := sim.NewDevo(certs, sim.DevoOptions{Addr: args[0], Record: args[2], ReadDelay: delay})
 	if err != nil {
 		return err
 	}
@@ -172,6 +178,13 @@ func (d *outside) down(ctx context.Context, pause time.Duration) error {
 	}
 	wait(ctx, pause)
 	return d.start(ctx)
+}
+
+// stall stops the process until the returned function is called.
+func (d *outside) stall() (resume func()) {
+	process := d.cmd.Process
+	_ = process.Signal(syscall.SIGSTOP)
+	return func() { _ = process.Signal(syscall.SIGCONT) } // it may be dead
 }
 
 // wait waits, as the draw wants.

@@ -3,15 +3,13 @@ package campaign
 import (
 	"context"
 	"time"
-
-	"starling/cmd/internal/sim"
 )
 
 // receiverKills kills the receiver while it receives. What counts as received is what it has written to its file: its own write to
 // the kernel survives its SIGKILL.
-func receiverKills(newReceiver func(*round, *sim.World) (receiver, error)) func(context.Context, *round) error {
+func receiverKills(p plot) func(context.Context, *round) error {
 	return func(ctx context.Context, r *round) error {
-		s, err := r.newScene(ctx, plot{receiver: newReceiver})
+		s, err := r.newScene(ctx, p)
 		if err != nil {
 			return err
 		}

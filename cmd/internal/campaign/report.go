@@ -15,6 +15,9 @@ func WriteTable(w io.Writer, results []Result) {
 			r.Twice, float64(r.Twice)/float64(max(r.Faults, 1)), r.Took.Round(time.Second).Seconds(), r.Seed)
 	}
 	for _, r := range results {
+		if r.Ended > 0 {
+			fmt.Fprintf(w, "\n%s: the collector ended by itself %d times and was started again.\n", r.Name, r.Ended)
+		}
 		for _, note := range r.Notes {
 			fmt.Fprintf(w, "\n%s: %s\n", r.Name, note)
 		}

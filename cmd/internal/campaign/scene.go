@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -21,7 +22,8 @@ type scene struct {
 
 // plot says what a scene is made of.
 type plot struct {
-	live     time.Duration // how long rows go on coming; the others are of the past day
+	past     time.Duration // how old the oldest row is; default 23 hours
+	live     time.Duration // how long rows go on coming; by default none does
 	receiver func(*round, *sim.World) (receiver, error)
 	config   map[string]string // texts of the configuration file to replace
 }
@@ -30,8 +32,9 @@ type plot struct {
 func (r *round) newScene(ctx context.Context, p plot) (*scene, error) {
 	now := time.Now().UTC()
 	s := &scene{round: r, from: now.Add(-23 * time.Hour), to: now.Add(-time.Minute)}
-	if p.live > 0 {
-		s.from, s.to = now.Add(-2*time.Hour), now.Add(p.live)
+	window := 60 + r.random.IntN(1200)
+	if p.live > 0 { // few windows before the first row
+		s.from, s.to, window = now.Add(-p.past), now.Add(p.live), 3600
 	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, err
@@ -48,7 +51,7 @@ func (r *round) newScene(ctx context.Context, p plot) (*scene, error) {
 		s.close()
 		return nil, err
 	}
-	if err := s.configure(ctx, p); err != nil {
+	if err := s.configure(ctx, p.config, window); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -56,25 +59,25 @@ func (r *round) newScene(ctx context.Context, p plot) (*scene, error) {
 	return s, nil
 }
 
-func (s *scene) configure(ctx context.Context, p plot) error {
+func (s *scene) configure(ctx context.Context, more map[string]string, window int) error {
 	if err := s.receiver.start(ctx); err != nil {
 		return err
 	}
 	if err := s.world.WriteConfig(s.receiver.addr()); err != nil {
 		return err
 	}
-	window := 60 + s.random.IntN(1200)
 	changes := map[string]string{
 		"request_period_in_seconds: 1\n": fmt.Sprintf("request_period_in_seconds: 1\n        window_in_seconds: %d\n", window),
 	}
-	if _, ok := p.config["outputs:\n"]; !ok {
-		changes["outputs:\n"] = "starling:\n  listen: \"off\"\n\noutputs:\n"
+	if _, ok := more[outputs]; !ok {
+		changes[outputs] = "starling:\n  listen: \"off\"\n\n" + outputs
 	}
-	for old, new := range p.config {
-		changes[old] = new
-	}
+	maps.Copy(changes, more)
 	return edit(s.world.ConfigFile(), changes)
 }
+
+// outputs is where the configuration's section starling can go before.
+const outputs = "outputs:\n"
 
 // edit replaces texts of a file, each of which must be there.
 func edit(file string, changes map[string]string) error {
@@ -146,10 +149,10 @@ func (s *scene) finish(ctx context.Context, c *collector) error {
 		n := s.receiver.arrived()
 		if n == last {
 			missing, _, _ := s.receiver.compare(s.world.Microsoft.Truth(s.from, s.to))
-			return fmt.Errorf("%d of %d rows are missing and nothing has come for %v:\n%s", missing, s.rows, patience, c.log)
+			return fmt.Errorf("%d of %d rows are missing and nothing has come for %v:\n%s", missing, s.rows, standstill, c.log)
 		}
 		last = n
-		s.more(ctx, n, patience+max(0, time.Until(s.to)))
+		s.more(ctx, n, standstill+max(0, time.Until(s.to)))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
