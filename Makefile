@@ -1,9 +1,5 @@
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help check nightly test build demo docker generate
-=======
-.PHONY: help check test fuzz build demo docker generate
->>>>>>> main
+.PHONY: help check nightly test fuzz build demo docker generate
 
 help: ## print the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
