@@ -248,3 +248,13 @@ func checkLen(op string, n int) error {
 	}
 	return nil
 }
+
+// Show returns a value as str writes it. Of one that is nested too deep, or whose text would be too
+// long, it says only that: builtins show values of scripts with it.
+func Show(v starlark.Value) string {
+	var s textSize
+	if err := s.add(v, 0); err != nil {
+		return fmt.Sprintf("<%s: %v>", v.Type(), err)
+	}
+	return v.String()
+}

@@ -35,7 +35,7 @@ const (
 	guardTimes   = "guard * number"
 	guardFormat  = "guard %"
 	guardShift   = "guard <<"
-	guardAssign  = "guard op="
+	guardAssign  = "guard +="
 	guardCompare = "guard =="
 	guardIn      = "guard in"
 	guardKey     = "guard []"
@@ -144,7 +144,7 @@ func bounded(x starlark.Value) starlark.Value {
 	return x
 }
 
-// assigned returns the right side of x += y and its like.
+// assigned returns the right side of x += y.
 func assigned(y starlark.Value) starlark.Value {
 	switch y.(type) {
 	case starlark.Float, starlark.Bool, starlark.NoneType, *starlark.Dict, *starlark.Set, starlark.HasBinary:
@@ -184,9 +184,6 @@ func checkBinary(op syntax.Token, x, y starlark.Value) error {
 		return checkSum(x, y)
 	case syntax.STAR:
 		return checkProduct(x, y)
-	case syntax.LTLT:
-		_, err := shiftable(x)
-		return err
 	case syntax.PERCENT:
 		if format, ok := x.(starlark.String); ok {
 			return checkPercent(string(format), y)

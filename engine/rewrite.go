@@ -37,16 +37,7 @@ func (r *rewriter) stmt(s syntax.Stmt) {
 	defer r.leave()
 	switch s := s.(type) {
 	case *syntax.AssignStmt:
-		r.target(s.LHS)
-		r.expr(&s.RHS)
-		switch s.Op {
-		case syntax.PLUS_EQ:
-			if !isSmall(s.RHS) {
-				wrap(guardAssign, &s.RHS, s.OpPos)
-			}
-		case syntax.STAR_EQ, syntax.PERCENT_EQ, syntax.LTLT_EQ:
-			wrap(guardAssign, &s.RHS, s.OpPos)
-		}
+		r.assign(s)
 	case *syntax.DefStmt:
 		r.params(s.Params)
 		r.stmts(s.Body)
@@ -68,6 +59,33 @@ func (r *rewriter) stmt(s syntax.Stmt) {
 			r.expr(&s.Result)
 		}
 	}
+}
+
+func (r *rewriter) assign(s *syntax.AssignStmt) {
+	r.target(s.LHS)
+	r.expr(&s.RHS)
+	name, simple := s.LHS.(*syntax.Ident)
+	switch {
+	case s.Op == syntax.PLUS_EQ:
+		// It changes a list in place, so that x = x + y is something else.
+		if !isSmall(s.RHS) {
+			wrap(guardAssign, &s.RHS, s.OpPos)
+		}
+	case s.Op != syntax.STAR_EQ && s.Op != syntax.PERCENT_EQ && s.Op != syntax.LTLT_EQ:
+	case !simple:
+		fail(s, "%s is for names here: write what it stands for, x[i] = x[i] %s …", s.Op, s.Op-syntax.PLUS_EQ+syntax.PLUS)
+	default:
+		read := &syntax.Ident{NamePos: name.NamePos, Name: name.Name}
+		value := &syntax.BinaryExpr{X: read, OpPos: s.OpPos, Op: s.Op - syntax.PLUS_EQ + syntax.PLUS, Y: s.RHS}
+		r.guard(value)
+		s.Op, s.RHS = syntax.EQ, value
+	}
+}
+
+// fail ends the rewriting with an error at the place of n.
+func fail(n syntax.Node, format string, args ...any) {
+	start, _ := n.Span()
+	panic(syntax.Error{Pos: start, Msg: fmt.Sprintf(format, args...)})
 }
 
 // target rewrites what is assigned to: the parts of it that are read.
@@ -157,6 +175,11 @@ func (r *rewriter) expr(p *syntax.Expr) {
 func (r *rewriter) binary(e *syntax.BinaryExpr) {
 	r.expr(&e.X)
 	r.expr(&e.Y)
+	r.guard(e)
+}
+
+// guard puts guards around the operands of an operator.
+func (r *rewriter) guard(e *syntax.BinaryExpr) {
 	switch e.Op {
 	case syntax.PLUS:
 		if !isSmall(e.X) && !isSmall(e.Y) {
@@ -325,8 +348,7 @@ func isSmall(e syntax.Expr) bool {
 
 func (r *rewriter) enter(n syntax.Node) {
 	if r.depth++; r.depth > maxDepth {
-		start, _ := n.Span()
-		panic(syntax.Error{Pos: start, Msg: fmt.Sprintf("nested deeper than %d levels: split it up", maxDepth)})
+		fail(n, "nested deeper than %d levels: split it up", maxDepth)
 	}
 }
 

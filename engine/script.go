@@ -182,7 +182,7 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 	} else if l, err := LoadOf(thread); err == nil && !l.AllowLog() {
 		return
 	}
-	log.Info(env.Redactor.Redact(msg), "at", thread.CallFrame(1).Pos.String())
+	log.Info(cut(env.Redactor.Redact(msg), maxMessage), "at", thread.CallFrame(1).Pos.String())
 }
 
 // run executes the script's pull function in p and commits what is left. The error is nil also when
