@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test build demo docker generate
+.PHONY: help check nightly test fuzz build demo docker generate
 
 help: ## print the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
@@ -7,9 +7,15 @@ help: ## print the targets
 check: ## everything that CI runs: format, vet, staticcheck, generated files, scripts, tests with -race
 	.ci/run
 
+nightly: ## every fault campaign at full size, for hours
+	.ci/nightly
+
 test: ## test the program and the built-in scripts
 	go test ./...
 	go run ./cmd/starling test
+
+fuzz: ## fuzz every parser of what others write, FUZZTIME each (30s)
+	.ci/fuzz
 
 build: ## build the program ./starling
 	go build -trimpath -o starling ./cmd/starling

@@ -196,7 +196,7 @@ func TestGzipIsReadWithinTheLimit(t *testing.T) {
 	wantValue(t, v, err, "1")
 
 	n.env.Limits.ResponseBytes = 1 << 20
-	body = zip(`"` + strings.Repeat("x", 1<<20) + `"`)
+	body = zip(`"` + strings.Repeat("x", 1<<19) + randomText(1<<19) + `"`)
 	_, err = n.pullOnce(t, `base`, `return api.get("/")["a"]`)
 	wantError(t, err, engine.CodeTooLarge, "longer than 1048576 bytes", "response_bytes")
 
@@ -274,11 +274,16 @@ func TestSlowAnswersEndAtTheTimeout(t *testing.T) {
 		}
 	})
 	defer close(stop)
-	_, err := n.pullOnce(t, `base, timeout = 0.05, retry = http.retry(1, backoff = 0.001)`, `return api.get("/?sig=abcdefgh")`)
+	s := n.load(t, `
+api = http.client(base, timeout = 0.05, retry = http.retry(1, backoff = 0.001))
+def pull():
+    return api.get("/?sig=abcdefgh")
+`)
+	_, err := s.pull(t.Context())
 	wantError(t, err, engine.CodeUpstream, "no complete answer within 50ms")
 	n.noSecrets(t, err, "abcdefgh")
-	if got := len(n.requests()); got != 2 {
-		t.Errorf("got %d requests, want 2", got)
+	if s.stats.Requests != 2 { // the server of a busy machine may see neither in time
+		t.Errorf("got %d requests, want 2", s.stats.Requests)
 	}
 }
 

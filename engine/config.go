@@ -36,6 +36,8 @@ type Config struct {
 	// LogFormat is text or json.
 	LogFormat string
 	Limits    Limits // complete
+	// Network says what scripts may reach.
+	Network *Network
 
 	Outputs    []Output          // in the order of the file
 	Collectors []CollectorConfig // those that run, by key
@@ -190,6 +192,7 @@ func (r *configReader) read(root *node) {
 		r.problems.add(root.line, root.col, "", "got %s, want a mapping with globals, outputs and inputs", root.shown())
 		return
 	}
+	r.secretsFolder(root)
 	for _, e := range root.entries {
 		if e.key != "inputs" { // those are expanded one by one, if enabled
 			r.expander.expand(e.value, join("", e.key), e.key)
@@ -200,9 +203,27 @@ func (r *configReader) read(root *node) {
 	r.starling(top)
 	r.outputs(top)
 	r.inputs(top)
+	r.nameAddresses()
 	top.unknown(r.problems)
 	r.Files = append([]string{r.File}, r.expander.files...)
 	r.Secrets = r.expander.secrets
+	r.Warnings = append(r.Warnings, r.expander.warnings...)
+}
+
+// defaultSecrets is where Docker puts secrets.
+const defaultSecrets = "/run/secrets"
+
+// secretsFolder reads starling.secrets_folder ahead of the rest, which may name secrets in it.
+func (r *configReader) secretsFolder(root *node) {
+	r.expander.folder = defaultSecrets
+	starling, ok := root.find("starling")
+	if !ok {
+		return
+	}
+	if e, ok := starling.value.find("secrets_folder"); ok {
+		r.expander.expand(e.value, "starling.secrets_folder", e.key)
+		r.expander.folder, r.expander.done = e.value.text, e.value
+	}
 }
 
 func (r *configReader) warn(line, col int, path, format string, args ...any) {

@@ -34,6 +34,8 @@ type delivery struct {
 
 	bytes  int // bounds of the next epoch
 	age    time.Duration
+	handed []handed      // epochs that the sink took and has not confirmed; all but empty unless it is Lagging
+	known  uint64        // what Confirmed said last
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	mu     sync.Mutex
 	status SinkStatus
@@ -99,13 +101,16 @@ func (d *delivery) failed(ctx context.Context, err error, failures int) time.Dur
 	return wait
 }
 
-// epoch waits for events, sends them, has them acknowledged and notes it. It reports whether there
-// may be more to come.
+// epoch waits for events, sends them and notes what is acknowledged. It reports whether there may be
+// more to come.
 func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
-	from := d.env.Store.tail(d.output.Name)
-	first, err := d.next(ctx, from, nil)
-	if err != nil || first.events == nil {
-		return err != nil, err
+	from := d.position()
+	first, err := d.next(ctx, from, d.quiet())
+	if err != nil {
+		return true, err
+	}
+	if first.events == nil {
+		return len(d.handed) > 0, d.settle(ctx)
 	}
 	// The trace of the pull goes on here; pulls whose events share the epoch are linked.
 	ctx, span := d.env.Telemetry.Tracer.Start(trace.ContextWithRemoteSpanContext(ctx, first.pull), "deliver",
@@ -113,7 +118,7 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	defer span.End()
 	sent, err := d.send(ctx, span, from, first)
 	if err == nil {
-		err = d.sink.Flush(ctx)
+		err = d.ask(ctx, d.sink.Flush)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -122,11 +127,8 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 		return true, err
 	}
 	span.SetAttributes(KeyEvents.Int(sent.events), KeyBytes.Int(sent.bytes))
-	if err := d.env.Store.ack(d.output.Name, from+sent.chunks); err != nil {
-		return true, err
-	}
-	d.acknowledged(ctx, sent.events, sent.bytes, first.committed)
-	return true, nil
+	d.handed = append(d.handed, handed{from + sent.chunks, sent, first.committed})
+	return true, d.confirm(ctx)
 }
 
 // sent counts what an epoch has.
@@ -147,7 +149,7 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 			pull, links = c.pull, links+1
 			span.AddLink(trace.Link{SpanContext: pull})
 		}
-		if err := d.sink.Send(ctx, c.events); err != nil {
+		if err := d.ask(ctx, func(ctx context.Context) error { return d.sink.Send(ctx, c.events) }); err != nil {
 			return n, err
 		}
 		n.chunks++

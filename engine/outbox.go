@@ -29,7 +29,8 @@ func (s *Store) outputs(names []string) error {
 		tails[name] = tail
 	}
 	gone := s.tails
-	err := s.db.Update(func(txn *badger.Txn) error {
+	s.at(stepOutputs)
+	err := s.update(nil, func(txn *badger.Txn) error {
 		for name := range gone {
 			if _, ok := tails[name]; !ok {
 				if err := txn.Delete([]byte(prefTail + name)); err != nil {
@@ -47,6 +48,7 @@ func (s *Store) outputs(names []string) error {
 	if err != nil {
 		return storeError("note the outputs", err, "")
 	}
+	s.at(stepNoted)
 	s.tails = tails
 	return s.trim()
 }
@@ -94,12 +96,24 @@ func (s *Store) ack(sink string, next uint64) error {
 	if _, ok := s.tails[sink]; !ok {
 		return nil // the output was taken out of the configuration meanwhile
 	}
-	err := s.db.Update(func(txn *badger.Txn) error { return setTail(txn, sink, next) })
+	s.at(stepAck)
+	err := s.update(func(t *testimony) { t.first = s.oldest(sink, next) }, func(txn *badger.Txn) error { return setTail(txn, sink, next) })
 	if err != nil {
 		return storeError("note what output "+sink+" has", err, "its events are offered again; check the disk's free space and health")
 	}
+	s.at(stepAcked)
 	s.tails[sink] = next
 	return s.trim()
+}
+
+// oldest returns the first chunk that some sink does not have, once sink has all before next.
+func (s *Store) oldest(sink string, next uint64) uint64 {
+	for name, tail := range s.tails {
+		if name != sink {
+			next = min(next, tail)
+		}
+	}
+	return next
 }
 
 // trim deletes the chunks that every sink has. Without any sink everything is kept. A crash before
@@ -123,6 +137,7 @@ func (s *Store) trim() error {
 		s.first = s.head
 	}
 	s.wake()
+	s.at(stepTrim)
 	err := s.write(func(w *badger.WriteBatch) error {
 		for id := from; id < to; id++ {
 			if err := w.Delete(chunkKey(id)); err != nil {
@@ -134,6 +149,7 @@ func (s *Store) trim() error {
 	if err != nil {
 		return storeError("delete what all outputs have", err, "check the disk's free space and health")
 	}
+	s.at(stepTrimmed)
 	return nil
 }
 

@@ -26,6 +26,29 @@ type Sink interface {
 	Close() error
 }
 
+// A Lagging is a Sink that has its evidence some time after Flush returned, such as one that keeps a
+// window of what the other side may not have read yet. Flush returning nil then says only that the
+// sink took the epoch, and that it will be confirmed, or an error reported, later on.
+//
+// The engine acknowledges epochs as Confirmed counts them, in order. After an error of Send, Flush or
+// Settle the sink forgets every epoch that it has not confirmed, and the engine offers them again.
+// What the sink holds unconfirmed is what may arrive twice, so the sink bounds it: Flush waits, or
+// ends a connection, when there is too much.
+type Lagging interface {
+	Sink
+
+	// Confirmed returns how many epochs the other side has, of all that Flush took since the sink was
+	// made. It counts them in the order in which they were offered, never goes back, and never counts
+	// an epoch that an error made it forget. It does not wait. It is asked from the goroutine that
+	// calls Send and Flush, after every call of Flush and after every error.
+	Confirmed() uint64
+
+	// Settle returns nil when every epoch that Flush took is confirmed, for which it may end the
+	// connection. It is called between epochs: when nothing new has come for a second, and at a stop.
+	// It ends early, with an error, when its context ends.
+	Settle(ctx context.Context) error
+}
+
 // A Reloader is a Sink that reads files which people replace while it runs, such as certificates.
 type Reloader interface {
 	// Files lists the files, as absolute paths.

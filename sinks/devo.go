@@ -1,21 +1,15 @@
 package sinks
 
-import (
-	"crypto/tls"
-	"sync/atomic"
-
-	"starling/engine"
-)
+import "starling/engine"
 
 // devo sends to Devo, or to a relay, over TLS with a client certificate.
 type devo struct {
 	*epochs
-	files credentialFiles
-	tls   atomic.Pointer[tls.Config]
+	*credential
 }
 
 var (
-	_ engine.Sink     = (*devo)(nil)
+	_ engine.Lagging  = (*devo)(nil)
 	_ engine.Reloader = (*devo)(nil)
 )
 
@@ -30,22 +24,16 @@ var (
 //	                 Devo's own collectors have it; strict: its name must also be address (devo)
 //	confirmation     which end of a connection acknowledges what was sent on it: close_notify (TLS's
 //	                 own), fin (the mere end of TCP's stream, for receivers that never send a
-//	                 close_notify), or auto (find out which of them this receiver is)
+//	                 close_notify), window (for receivers that never end it, as for syslog), or auto
+//	                 (find out which of them this receiver is)
 //
 // The keys of Devo's collectors for retries, compression and statistics are accepted and not used: the
 // engine retries for as long as it takes, and nothing is sent compressed.
 func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
-	s := &devo{epochs: newEpochs(out, env, 443)}
+	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}
 	c.Choice("type", "SSL", "SSL")
-	s.files = credentialFiles{
-		chain:  credentialFile(c, "chain"),
-		cert:   credentialFile(c, "cert"),
-		key:    credentialFile(c, "key"),
-		server: s.host,
-		strict: c.Choice("verify", "devo", "devo", "strict") == "strict",
-	}
-	s.confirmation.mode = c.Choice("confirmation", auto, auto, closeNotify, fin)
+	s.credential = newCredential(c, s.target)
 	c.Int("concurrent_connections", 1, 1, 1)
 	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
 		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",
@@ -54,32 +42,10 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	s.epochs.config = s.tls.Load
+	s.epochs.config = s.current.Load
 	s.epochs.explain = s.files.explain
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-func credentialFile(c *engine.Section, key string) string {
-	key = either(c, key, key+"_loc")
-	if !c.Has(key) {
-		c.Errorf(key, "is missing; sending to Devo takes the three files chain, cert and key")
-	}
-	return c.File(key, "certs", ".")
-}
-
-// Files lists the chain, the certificate and its key.
-func (s *devo) Files() []string { return []string{s.files.chain, s.files.cert, s.files.key} }
-
-// Reload reads the three files again. The next epoch uses them; if one is wrong, all stay as they were.
-func (s *devo) Reload() error {
-	config, err := s.files.load()
-	if err != nil {
-		err.Op = s.op
-		return err
-	}
-	s.tls.Store(config)
-	return nil
 }

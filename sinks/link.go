@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	// A receiver that says it is done closes its socket at once; this is how long the segment that
 	// says whether it did so in order may take.
 	closingTimeout = 2 * time.Second
+	// maxAge is how long a connection may last over epochs. The next one resolves the receiver's name anew.
+	maxAge = time.Hour
 )
 
 // dialer notices a dead peer in about 30 s; with Go's defaults it takes 150 s and more.
@@ -28,32 +31,35 @@ var dialer = net.Dialer{
 	Control: setUserTimeout,
 }
 
-// link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends:
-// receivers of syslog have nothing to say but why they hang up, and how.
+// link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends, to
+// know how.
 type link struct {
 	tcp    *net.TCPConn
 	stream interface {
 		io.ReadWriter
 		CloseWrite() error
 	}
-	wire   *wire       // below TLS; nil without it
+	wire   *wire       // below TLS, or the stream itself
 	config *tls.Config // what it was made with
+	made   time.Time
 
 	over  chan struct{} // closed when the receiver's stream is over, for good or bad
 	ended chan struct{} // closed when it is also known how the connection ended
 	err   error         // how; read it after ended
 }
 
-// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil.
-func dialTCP(ctx context.Context, address string, config *tls.Config) (*link, error) {
+// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil. What the
+// receiver says is for listen, which returns when the stream has ended, and why; if it returns earlier,
+// the connection is over as far as we are concerned.
+func dialTCP(ctx context.Context, address string, config *tls.Config, listen func(io.Reader) error) (*link, error) {
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	l := &link{tcp: tcp, stream: tcp, config: config, over: make(chan struct{}), ended: make(chan struct{})}
+	l := &link{tcp: tcp, wire: &wire{TCPConn: tcp}, config: config, made: time.Now(), over: make(chan struct{}), ended: make(chan struct{})}
+	l.stream = l.wire
 	if config != nil {
-		l.wire = &wire{TCPConn: tcp}
 		secure := tls.Client(l.wire, config)
 		ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errHandshake)
 		defer cancel()
@@ -66,7 +72,7 @@ func dialTCP(ctx context.Context, address string, config *tls.Config) (*link, er
 		}
 		l.stream = secure
 	}
-	go l.read()
+	go l.read(listen)
 	return l, nil
 }
 
@@ -75,7 +81,14 @@ var errHandshake = fmt.Errorf("no end of the TLS handshake within %s", connectTi
 // wire is the TCP connection as crypto/tls sees it.
 type wire struct {
 	*net.TCPConn
-	eof atomic.Bool // the peer's FIN was read
+	eof  atomic.Bool  // the peer's FIN was read
+	sent atomic.Int64 // bytes written
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.TCPConn.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
 }
 
 // Read notes the end of the stream, for crypto/tls does not tell it from a close_notify: it returns
@@ -94,14 +107,15 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 var (
 	errBareFIN = errors.New("the receiver ended the connection without TLS's close_notify")
+	errEarly   = errors.New("the receiver closed the connection by itself")
 	errUnread  = errors.New("the receiver closed the connection without having read everything")
 )
 
-func (l *link) read() {
+func (l *link) read(listen func(io.Reader) error) {
 	defer close(l.ended)
-	l.err = drain(l.stream)
+	l.err = listen(l.stream)
 	close(l.over)
-	if l.wire == nil {
+	if l.config == nil {
 		return
 	}
 	if (l.err == io.EOF && l.wire.eof.Load()) || errors.Is(l.err, io.ErrUnexpectedEOF) {
@@ -118,6 +132,26 @@ func (l *link) read() {
 	}
 }
 
+// reason returns why the receiver hung up, if it did: better than the broken pipe which that causes.
+func (l *link) reason(err error) error {
+	if !hungUp(err) {
+		return err
+	}
+	select {
+	case <-l.ended:
+	case <-time.After(time.Second):
+		return err
+	}
+	if l.err == io.EOF {
+		return errEarly
+	}
+	return l.err
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOTCONN)
+}
+
 // isOver reports whether the receiver has ended its side, or the connection broke.
 func (l *link) isOver() bool {
 	select {
@@ -128,7 +162,7 @@ func (l *link) isOver() bool {
 	}
 }
 
-// drain reads until an error, which it returns.
+// drain reads until an error, which it returns: receivers of syslog have nothing to say.
 func drain(r io.Reader) error {
 	var buf [512]byte
 	for {
@@ -149,7 +183,7 @@ func (l *link) write(ctx context.Context, timeout time.Duration, b []byte) error
 // closeWrite says that nothing more will come: close_notify, if there is TLS, and FIN.
 func (l *link) closeWrite(ctx context.Context, timeout time.Duration) error {
 	return l.bounded(ctx, timeout, func() error {
-		if err := l.stream.CloseWrite(); err != nil || l.wire == nil {
+		if err := l.stream.CloseWrite(); err != nil || l.config == nil {
 			return err
 		}
 		return l.tcp.CloseWrite()
