@@ -49,16 +49,16 @@ func guards() map[string]operandGuard {
 			if _, number := x.(starlark.Int); number {
 				return x, nil
 			}
-			return bounded(x), nil
+			return measured(x), nil
 		},
-		guardRepeat: func(x starlark.Value) (starlark.Value, error) { return bounded(x), nil },
+		guardRepeat: func(x starlark.Value) (starlark.Value, error) { return measured(x), nil },
 		guardTimes: func(x starlark.Value) (starlark.Value, error) {
 			if i, ok := x.(starlark.Int); ok {
 				if _, small := i.Int64(); small {
 					return x, nil
 				}
 			}
-			return bounded(x), nil
+			return measured(x), nil
 		},
 		guardFormat: func(x starlark.Value) (starlark.Value, error) {
 			if _, text := x.(starlark.String); text {
@@ -135,8 +135,8 @@ func shiftable(x starlark.Value) (starlark.Value, error) {
 	return x, nil
 }
 
-// bounded returns an operand that knows bounds, for a value with which + or * can make something large.
-func bounded(x starlark.Value) starlark.Value {
+// measured returns an operand that knows bounds, for a value with which + or * can make something large.
+func measured(x starlark.Value) starlark.Value {
 	switch x.(type) {
 	case starlark.Int, starlark.String, starlark.Bytes, starlark.Tuple, *starlark.List:
 		return operand{x}
