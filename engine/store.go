@@ -54,6 +54,7 @@ type Store struct {
 	db     *badger.DB
 	dir    string
 	limit  int64 // bytes of the outbox
+	aside  *aside
 	queue  chan *commitRequest
 	turn   chan struct{} // whose it is to wait for room
 	closed chan struct{}
@@ -93,7 +94,7 @@ func OpenStore(dir string, outbox int64) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, limit: outbox,
+		db: db, dir: dir, limit: outbox, aside: newAside(dir),
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},
