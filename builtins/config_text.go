@@ -169,7 +169,7 @@ func baseURL(text string) (*url.URL, error) {
 		return nil, errors.New("there is a user name in the URL: leave it out, credentials have settings of their own")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("there is a query or a fragment in the URL: leave out everything from ? or # on")
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && engine.IsLocalHost(u.Hostname()):
 		return u, nil
 	}
 	return nil, fmt.Errorf("got %q, want https: other schemes would send credentials readable (http is accepted for loopback addresses)", u.Redacted())

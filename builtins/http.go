@@ -31,8 +31,9 @@ import (
 //	client.pages(path, *, params, next, json, headers, method = "GET", max_pages = 10000)
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
-// same scheme, host and port, or a host in hosts. Credentials, and headers that are secrets, go to the
-// base's origin only. params are encoded in the order written; None leaves one out, a list repeats it.
+// same scheme, host and port, or a host in hosts or in starling.network.allow_hosts. Credentials, and
+// headers and parameters that are secrets, go to the base's origin only. A private address must be
+// allowed by the configuration. params are encoded in the order written; None leaves one out, a list repeats it.
 // Statuses from 200 to 299 are successes, and those in ok.
 //
 // hints is a dict from status to what a person can do about it, for what is particular to the API; it
@@ -105,7 +106,7 @@ func (c *client) Attr(name string) (starlark.Value, error) {
 // AttrNames lists the methods.
 func (c *client) AttrNames() []string { return []string{"get", "pages", "post"} }
 
-func httpClient(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	c := &client{retry: defaultRetry()}
 	var base string
 	var authArg, retryArg, rateArg, headersArg, timeout starlark.Value
@@ -117,6 +118,9 @@ func httpClient(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 		return nil, err
 	}
 	if c.scope, err = scopeOf(base, hosts); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if err := c.scope.declare(thread); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if c.headers, err = headersOf(headersArg); err != nil {

@@ -54,6 +54,9 @@ func (c *call) request() (*request, error) {
 	}
 	r := &request{span: "request", method: c.method, url: appendQuery(u, c.params), header: http.Header{}, private: http.Header{},
 		timeout: c.client.timeout, scope: c.client.scope, masked: c.params.secrets()}
+	if secrets := append(c.params.secrets(), c.form.secrets()...); len(secrets) > 0 && !r.scope.credentialed(u) {
+		return nil, fmt.Errorf("%s is a secret, which may go to %s only, and not to %s", secrets[0], shownOrigin(r.scope.base), shownOrigin(u))
+	}
 	if err := c.setBody(r); err != nil {
 		return nil, err
 	}
@@ -73,7 +76,7 @@ func (c *call) setBody(r *request) (err error) {
 		}
 	case c.form != nil:
 		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.body = []byte(c.form.form())
+		r.body, r.secretBody = []byte(c.form.form()), len(c.form.secrets()) > 0
 	case c.text != nil:
 		r.header.Set("Content-Type", "text/plain; charset=utf-8")
 		r.body = c.text

@@ -2,11 +2,9 @@ package builtins
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -34,6 +32,8 @@ type request struct {
 	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
 	scope   scope
 	masked  []string // query parameters that are secrets
+	// secretBody says that there is a secret in body.
+	secretBody bool
 }
 
 // An answer is a whole HTTP answer, read to its end.
@@ -91,6 +91,9 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 }
 
 func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials http.Header) (*answer, error) {
+	if err := env.Network.CheckURL(r.url); err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
@@ -104,7 +107,7 @@ func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials ht
 	// Asked for here and not left to the transport, so that the size of what comes out is limited
 	// whatever the transport.
 	req.Header.Set("Accept-Encoding", "gzip")
-	client := &http.Client{Transport: env.Transport, CheckRedirect: r.redirect(credentials)}
+	client := &http.Client{Transport: env.Transport, CheckRedirect: r.redirect(env.Network, credentials)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -137,14 +140,14 @@ func addHeader(h, more http.Header) {
 }
 
 // redirect decides about redirects. The library would send every header but the best known ones to
-// wherever a redirect leads, and all of them from https to http of the same host.
-func (r *request) redirect(credentials http.Header) func(*http.Request, []*http.Request) error {
+// wherever a redirect leads, all of them from https to http of the same host, and the body again.
+func (r *request) redirect(n *engine.Network, credentials http.Header) func(*http.Request, []*http.Request) error {
 	return func(next *http.Request, via []*http.Request) error {
 		if len(via) >= 10 {
 			return &engine.Error{Code: engine.CodeUpstream, Err: errors.New("redirected 10 times")}
 		}
-		if err := r.scope.check(next.URL); err != nil {
-			return &engine.Error{Code: engine.CodeUpstream, Err: fmt.Errorf("redirect refused: %w", err)}
+		if err := r.mayFollow(n, next, via[len(via)-1]); err != nil {
+			return err
 		}
 		next.Header.Del("Referer") // would hand the query of this URL to the next server
 		if !r.scope.credentialed(next.URL) {
@@ -159,37 +162,24 @@ func (r *request) redirect(credentials http.Header) func(*http.Request, []*http.
 	}
 }
 
-// readBody reads a body to its end, decompressed, up to max bytes.
-func readBody(resp *http.Response, max int64) ([]byte, error) {
-	var body io.Reader = resp.Body
-	size := resp.ContentLength
-	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		unzipped, err := gzip.NewReader(resp.Body)
-		if err == io.EOF {
-			return nil, nil // an empty body is sent as it is
+func (r *request) mayFollow(n *engine.Network, next, last *http.Request) error {
+	if err := n.CheckURL(next.URL); err != nil {
+		if e, ok := errors.AsType[*engine.Error](err); ok {
+			return &engine.Error{Code: e.Code, Err: fmt.Errorf("redirect refused: %w", e.Err), Hint: e.Hint}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("compressed body: %w", err)
-		}
-		body, size = unzipped, 4*size
+		return err
+	}
+	err := r.scope.check(next.URL)
+	switch {
+	case err != nil:
+	case last.URL.Scheme == "https" && next.URL.Scheme != "https":
+		err = fmt.Errorf("it leads from https to %s, where everybody on the way can read it", next.URL.Scheme)
+	case r.secretBody && next.Body != nil && next.Body != http.NoBody && !r.scope.credentialed(next.URL):
+		err = fmt.Errorf("it would hand the secret in the body to %s", shownOrigin(next.URL))
 	default:
-		return nil, fmt.Errorf("the body is encoded as %q, but gzip was asked for", encoding)
+		return nil
 	}
-	var buf bytes.Buffer
-	if size > 0 {
-		buf.Grow(int(min(size, max)) + bytes.MinRead)
-	}
-	n, err := buf.ReadFrom(io.LimitReader(body, max+1))
-	if n > max {
-		return nil, &engine.Error{Code: engine.CodeTooLarge, Err: fmt.Errorf("the answer is longer than %d bytes", max),
-			Hint: "raise starling.limits.response_bytes, or ask for smaller pages in the script"}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("body broke off after %d bytes: %w", n, err)
-	}
-	return buf.Bytes(), nil
+	return &engine.Error{Code: engine.CodeUpstream, Err: fmt.Errorf("redirect refused: %w", err)}
 }
 
 // cleanError takes the URL, with its query, out of an error of net/http, and known secrets out of

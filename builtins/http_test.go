@@ -196,7 +196,7 @@ func TestGzipIsReadWithinTheLimit(t *testing.T) {
 	wantValue(t, v, err, "1")
 
 	n.env.Limits.ResponseBytes = 1 << 20
-	body = zip(`"` + strings.Repeat("x", 1<<20) + `"`)
+	body = zip(`"` + strings.Repeat("x", 1<<19) + randomText(1<<19) + `"`)
 	_, err = n.pullOnce(t, `base`, `return api.get("/")["a"]`)
 	wantError(t, err, engine.CodeTooLarge, "longer than 1048576 bytes", "response_bytes")
 

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"go.starlark.net/starlark"
 
 	"starling/engine"
 )
@@ -22,14 +23,6 @@ func origin(u *url.URL) string {
 
 // shownOrigin is origin as people write it.
 func shownOrigin(u *url.URL) string { return strings.ToLower(u.Scheme + "://" + u.Host) }
-
-func isLoopback(host string) bool {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	host = strings.ToLower(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
 
 // looseURL reads a URL as servers write them into their answers: with spaces, quotes and other
 // characters that should have been escaped. It escapes these and leaves everything else, so that the
@@ -66,10 +59,52 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// A scope is where a client may send requests: the origin of its base, and others the script named.
+// A scope is where a client may send requests: the origin of its base, others that the script named,
+// and those that the configuration lists.
 type scope struct {
 	base    *url.URL
 	origins []string // besides base's
+	network *engine.Network
+}
+
+// declare checks that the configuration lets scripts reach the hosts of the scope. At the top level of
+// a script it may name any other host; while a pull runs, when an answer of an API could have chosen
+// it, only one that the configuration lists.
+func (s *scope) declare(thread *starlark.Thread) error {
+	env, pulling := envOf(thread)
+	if env == nil || env.Network == nil {
+		return nil
+	}
+	s.network = env.Network
+	for _, text := range append([]string{origin(s.base)}, s.origins...) {
+		u, err := url.Parse(text)
+		if err != nil {
+			return err
+		}
+		if err := s.network.CheckURL(u); err != nil {
+			return err
+		}
+		if pulling && !s.network.Listed(u.Hostname()) {
+			return fmt.Errorf("%s is named while the pull runs: name it at the top level of the script, or in starling.network.allow_hosts", u.Hostname())
+		}
+	}
+	return nil
+}
+
+// declareOrigin is declare for one address, which stays within its origin.
+func declareOrigin(thread *starlark.Thread, u *url.URL) error {
+	return (&scope{base: u}).declare(thread)
+}
+
+// envOf returns the environment of the pull or load that a thread runs, nil if it runs neither.
+func envOf(thread *starlark.Thread) (env *engine.Env, pulling bool) {
+	if p, err := engine.PullOf(thread); err == nil {
+		return p.Env(), true
+	}
+	if load, err := engine.LoadOf(thread); err == nil {
+		return load.Env, false
+	}
+	return nil, false
 }
 
 // resolve returns where a link found at from leads, by RFC 3986. A link to an origin outside the
@@ -112,6 +147,9 @@ func (s scope) check(u *url.URL) error {
 		if origin(u) == o {
 			return nil
 		}
+	}
+	if u.Scheme == "https" && s.network.Listed(u.Hostname()) {
+		return nil
 	}
 	return fmt.Errorf("%s leaves %s: name the host in hosts of http.client if this is meant", shownOrigin(u), shownOrigin(s.base))
 }

@@ -45,7 +45,7 @@ func (c *clientCredentials) Hash() (uint32, error) {
 	return 0, errors.New("unhashable: oauth.client_credentials")
 }
 
-func oauthClientCredentials(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func oauthClientCredentials(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var tokenURL, clientID, resource, scope string
 	var secret engine.Secret
 	var more starlark.Value
@@ -56,6 +56,9 @@ func oauthClientCredentials(_ *starlark.Thread, b *starlark.Builtin, args starla
 	}
 	c := &clientCredentials{secret: secret}
 	if c.url, err = baseURL(tokenURL); err != nil {
+		return nil, fmt.Errorf("%s: token_url: %w", b.Name(), err)
+	}
+	if err := declareOrigin(thread, c.url); err != nil {
 		return nil, fmt.Errorf("%s: token_url: %w", b.Name(), err)
 	}
 	c.form = params{{name: "grant_type", value: "client_credentials"}, {name: "client_id", value: clientID},
@@ -201,7 +204,7 @@ func tokenRetry(early bool) *retryPolicy {
 
 // fetch asks for a token. Early means that the old one is still valid.
 func (c *clientCredentials) fetch(p *engine.Pull, g *gate, early bool) (token, error) {
-	r := &request{span: "token", method: http.MethodPost, url: c.url, scope: scope{base: c.url}, body: []byte(c.form.form()),
+	r := &request{span: "token", method: http.MethodPost, url: c.url, scope: scope{base: c.url}, body: []byte(c.form.form()), secretBody: true,
 		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
 	var text string
 	var lifetime time.Duration

@@ -111,6 +111,7 @@ func (s *Store) refuse() {
 }
 
 func (s *Store) commitGroup(group []*commitRequest) {
+	s.at(stepCommit)
 	now := time.Now()
 	s.mu.Lock()
 	plan := commitPlan{head: s.head, block: s.block}
@@ -141,6 +142,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		s.head, s.block = plan.head, plan.block
 		s.wake()
 		s.mu.Unlock()
+		s.at(stepAnswer)
 	}
 	for _, c := range group {
 		c.done <- err
@@ -190,6 +192,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 	if size > txnBytes || len(data) > txnEntries {
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for _, kv := range data {
+				s.at(stepPart)
 				if err := w.Set(kv.key, kv.value); err != nil {
 					return err
 				}
@@ -198,6 +201,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 		}); err != nil {
 			return err
 		}
+		s.at(stepPastHead)
 		data = nil
 	}
 	for _, c := range group {
@@ -205,6 +209,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 			if err := s.forget(c.collector, func(int64) bool { return true }); err != nil {
 				return err
 			}
+			s.at(stepWiped)
 		}
 	}
 	err := s.db.Update(func(txn *badger.Txn) error {
@@ -224,18 +229,21 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 				return err
 			}
 		}
+		s.at(stepInside)
 		head := binary.BigEndian.AppendUint64(nil, p.head)
 		return txn.Set([]byte(keyHead), binary.BigEndian.AppendUint64(head, p.block))
 	})
 	if err != nil {
 		return err
 	}
+	s.at(stepCommitted)
 	for _, c := range group {
 		if c.forget == 0 && !c.sweep {
 			continue
 		}
 		// The commit has happened. Keys that this fails to delete are deleted by a later one.
 		s.forget(c.collector, c.forgets)
+		s.at(stepForgotten)
 	}
 	return nil
 }
@@ -254,6 +262,7 @@ func (s *Store) forget(collector string, old func(bucket int64) bool) error {
 	if err != nil || len(keys) == 0 {
 		return err
 	}
+	s.at(stepForget)
 	return s.write(func(w *badger.WriteBatch) error {
 		for _, key := range keys {
 			if err := w.Delete(key); err != nil {

@@ -36,6 +36,8 @@ type Config struct {
 	// LogFormat is text or json.
 	LogFormat string
 	Limits    Limits // complete
+	// Network says what scripts may reach.
+	Network *Network
 
 	Outputs    []Output          // in the order of the file
 	Collectors []CollectorConfig // those that run, by key
@@ -203,6 +205,7 @@ func (r *configReader) read(root *node) {
 	r.starling(top)
 	r.outputs(top)
 	r.inputs(top)
+	r.nameAddresses()
 	top.unknown(r.problems)
 	r.Files = append([]string{r.File}, r.expander.files...)
 	r.Secrets = r.expander.secrets

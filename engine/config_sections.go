@@ -115,6 +115,7 @@ func (r *configReader) starling(top *Section) {
 	r.LogLevel = log.Choice("level", level, "debug", "info", "warn", "error")
 	r.LogFormat = log.Choice("format", "text", "text", "json")
 	log.unknown(r.problems)
+	r.network(s.sub("network"))
 	r.limits(s.sub("limits"))
 	s.unknown(r.problems)
 }

@@ -70,6 +70,22 @@ func (n *node) without(keys ...string) *node {
 	return &rest
 }
 
+// texts calls visit with every text at and below n.
+func (n *node) texts(visit func(string)) {
+	if n == nil {
+		return
+	}
+	for _, e := range n.entries {
+		e.value.texts(visit)
+	}
+	for _, item := range n.items {
+		item.texts(visit)
+	}
+	if text, ok := n.string(); ok {
+		visit(text)
+	}
+}
+
 // object returns n as nil, string, bool, int64, float64, []any or map[string]any.
 func (n *node) object() any {
 	switch n.kind {

@@ -23,11 +23,12 @@ type Options struct {
 	Predeclared starlark.StringDict
 	// NewSink makes the sink of an output; it must not connect yet.
 	NewSink func(Output) (Sink, error)
-	// Transport sends the scripts' HTTP requests; nil means http.DefaultTransport.
-	Transport http.RoundTripper
-	Logger    *slog.Logger
-	Telemetry *Telemetry
-	Redactor  *Redactor
+	// NewTransport makes what sends the scripts' HTTP requests. It asks Network.CheckAddr about every
+	// address before it connects. Nil means http.DefaultTransport, which does not ask.
+	NewTransport func(*Network) http.RoundTripper
+	Logger       *slog.Logger
+	Telemetry    *Telemetry
+	Redactor     *Redactor
 	// OnConfig is called with every configuration that comes into use, the first included.
 	OnConfig func(*Config)
 }
@@ -55,13 +56,10 @@ type Engine struct {
 // New checks config with all its scripts and outputs and opens the state directory. Any error means
 // that nothing runs and nothing was changed. Close the engine if it is never run.
 func New(config *Config, o Options) (*Engine, error) {
-	o.Transport = cmp.Or[http.RoundTripper](o.Transport, http.DefaultTransport)
-	o.Telemetry = cmp.Or(o.Telemetry, NewTelemetry(nil, nil))
-	o.Redactor = cmp.Or(o.Redactor, &Redactor{})
+	o = o.withDefaults()
 	e := &Engine{options: o, started: time.Now().UTC(), collectors: map[string]*collector{}, deliveries: map[string]*delivery{},
 		force: make(chan struct{}, 1)}
-	env := &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.Transport, Shared: &Shared{}, Redactor: o.Redactor,
-		Limits: config.Limits.WithDefaults()}
+	env := o.env(config)
 	sources, err := e.library(config).Read()
 	if err != nil {
 		return nil, err
@@ -83,6 +81,21 @@ func New(config *Config, o Options) (*Engine, error) {
 	e.seen = e.look()
 	e.seen.sources, e.seen.config = sources, config.sum
 	return e, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Telemetry = cmp.Or(o.Telemetry, NewTelemetry(nil, nil))
+	o.Redactor = cmp.Or(o.Redactor, &Redactor{})
+	if o.NewTransport == nil {
+		o.NewTransport = func(*Network) http.RoundTripper { return http.DefaultTransport }
+	}
+	return o
+}
+
+// env makes the environment of pulls, without a store.
+func (o Options) env(config *Config) *Env {
+	return &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.NewTransport(config.Network), Network: config.Network,
+		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults()}
 }
 
 // Close releases the state directory of an engine that does not run.

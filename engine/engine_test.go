@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,14 +87,15 @@ func (s *memorySink) until(t *testing.T, what string, ok func(got []string) bool
 
 // world is a folder with a configuration and scripts, and an engine on it.
 type world struct {
-	t      *testing.T
-	dir    string
-	log    *syncBuffer
-	mu     sync.Mutex
-	sinks  map[string]*memorySink
-	made   int
-	engine *Engine
-	stop   func() error
+	transport func(*Network) http.RoundTripper // may be nil
+	t         *testing.T
+	dir       string
+	log       *syncBuffer
+	mu        sync.Mutex
+	sinks     map[string]*memorySink
+	made      int
+	engine    *Engine
+	stop      func() error
 }
 
 type syncBuffer struct {
@@ -149,9 +151,10 @@ func (w *world) write(name, text string) {
 
 func (w *world) options() Options {
 	return Options{
-		Builtin:     fstest.MapFS{"lib/builtin.star": {Data: []byte("def builtin():\n    return 'built in'\n")}},
-		Predeclared: testPredeclared(),
-		Logger:      slog.New(slog.NewTextHandler(w.log, nil)),
+		Builtin:      fstest.MapFS{"lib/builtin.star": {Data: []byte("def builtin():\n    return 'built in'\n")}},
+		Predeclared:  testPredeclared(),
+		Logger:       slog.New(slog.NewTextHandler(w.log, nil)),
+		NewTransport: w.transport,
 		NewSink: func(o Output) (Sink, error) {
 			o.Config.Text("note", "")
 			if err := o.Config.Err(); err != nil {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,11 +11,9 @@ import (
 
 // prepare makes an engine without a store: enough to plan.
 func prepare(config *Config, o Options) (*Engine, *Env, *Sources, error) {
-	o.Telemetry = cmp.Or(o.Telemetry, NewTelemetry(nil, nil))
-	o.Redactor = cmp.Or(o.Redactor, &Redactor{})
+	o = o.withDefaults()
 	e := &Engine{options: o, started: time.Now().UTC(), config: config}
-	env := &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.Transport, Shared: &Shared{}, Redactor: o.Redactor,
-		Limits: config.Limits.WithDefaults()}
+	env := o.env(config)
 	sources, err := e.library(config).Read()
 	return e, env, sources, err
 }

@@ -29,6 +29,7 @@ func (s *Store) outputs(names []string) error {
 		tails[name] = tail
 	}
 	gone := s.tails
+	s.at(stepOutputs)
 	err := s.db.Update(func(txn *badger.Txn) error {
 		for name := range gone {
 			if _, ok := tails[name]; !ok {
@@ -47,6 +48,7 @@ func (s *Store) outputs(names []string) error {
 	if err != nil {
 		return storeError("note the outputs", err, "")
 	}
+	s.at(stepNoted)
 	s.tails = tails
 	return s.trim()
 }
@@ -94,10 +96,12 @@ func (s *Store) ack(sink string, next uint64) error {
 	if _, ok := s.tails[sink]; !ok {
 		return nil // the output was taken out of the configuration meanwhile
 	}
+	s.at(stepAck)
 	err := s.db.Update(func(txn *badger.Txn) error { return setTail(txn, sink, next) })
 	if err != nil {
 		return storeError("note what output "+sink+" has", err, "its events are offered again; check the disk's free space and health")
 	}
+	s.at(stepAcked)
 	s.tails[sink] = next
 	return s.trim()
 }
@@ -123,6 +127,7 @@ func (s *Store) trim() error {
 		s.first = s.head
 	}
 	s.wake()
+	s.at(stepTrim)
 	err := s.write(func(w *badger.WriteBatch) error {
 		for id := from; id < to; id++ {
 			if err := w.Delete(chunkKey(id)); err != nil {
@@ -134,6 +139,7 @@ func (s *Store) trim() error {
 	if err != nil {
 		return storeError("delete what all outputs have", err, "check the disk's free space and health")
 	}
+	s.at(stepTrimmed)
 	return nil
 }
 

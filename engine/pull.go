@@ -20,10 +20,12 @@ type Env struct {
 	Telemetry *Telemetry
 	// Transport sends HTTP requests; redirects are not its business.
 	Transport http.RoundTripper
-	Shared    *Shared
-	Redactor  *Redactor
-	Limits    Limits
-	Store     *Store
+	// Network says where they may go; nil forbids nothing.
+	Network  *Network
+	Shared   *Shared
+	Redactor *Redactor
+	Limits   Limits
+	Store    *Store
 }
 
 // A Pull is one call of a script's pull function: its context, its limits, and what it has staged.

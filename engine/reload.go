@@ -180,9 +180,12 @@ func (e *Engine) tryConfig(config *Config, sources *Sources) error {
 			Hint: "restart starling, or put back " + e.config.StateDir}
 	}
 	env := e.env
-	if limits := config.Limits.WithDefaults(); limits != env.Limits {
+	if limits := config.Limits.WithDefaults(); limits != env.Limits || !config.Network.equal(env.Network) {
 		changed := *env
 		changed.Limits = limits
+		if !config.Network.equal(env.Network) {
+			changed.Network, changed.Transport = config.Network, e.options.NewTransport(config.Network)
+		}
 		env = &changed
 	}
 	p, err := e.plan(env, config, sources)

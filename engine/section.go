@@ -302,6 +302,21 @@ func (s *Section) absolute(path string) string {
 	return path
 }
 
+// list returns the items of a list; one text alone is a list of one.
+func (s *Section) list(key string) []*node {
+	e, ok := s.find(key)
+	switch {
+	case !ok:
+		return nil
+	case e.value.kind == listNode:
+		return e.value.items
+	case e.value.kind == scalarNode:
+		return []*node{e.value}
+	}
+	s.wrong(e, "a list, such as [a, b]")
+	return nil
+}
+
 // Ignore accepts keys that exist but are not used.
 func (s *Section) Ignore(keys ...string) {
 	for _, key := range keys {

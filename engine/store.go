@@ -59,6 +59,7 @@ type Store struct {
 	turn   chan struct{} // whose it is to wait for room
 	closed chan struct{}
 	wait   sync.WaitGroup
+	onStep func(step) // only tests set it
 
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
@@ -83,7 +84,9 @@ type chunkInfo struct {
 
 // OpenStore opens the store in dir, or in memory if dir is empty; outbox bounds the bytes that wait
 // for delivery. The directory is created if need be. Only one process can have a store open.
-func OpenStore(dir string, outbox int64) (*Store, error) {
+func OpenStore(dir string, outbox int64) (*Store, error) { return openStoreWatched(dir, outbox, nil) }
+
+func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, storeError("create the state directory", err, "make "+dir+" writable for this user, or set globals.persistence.config.directory_name")
@@ -94,7 +97,7 @@ func OpenStore(dir string, outbox int64) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, limit: outbox, aside: newAside(dir),
+		db: db, dir: dir, limit: outbox, aside: newAside(dir), onStep: onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},
@@ -154,6 +157,7 @@ func storeError(op string, err error, hint string) *Error {
 
 // load reads what is in memory while the store is open, and drops leftovers of commits that did not happen.
 func (s *Store) load() error {
+	s.at(stepOpened)
 	var leftovers [][]byte
 	err := s.db.View(func(txn *badger.Txn) error {
 		if v, err := get(txn, keyVersion); err != nil {
@@ -182,6 +186,7 @@ func (s *Store) load() error {
 		})
 	})
 	if err == nil {
+		s.at(stepLeftovers)
 		err = s.write(func(w *badger.WriteBatch) error {
 			for _, key := range leftovers {
 				if err := w.Delete(key); err != nil {
@@ -192,6 +197,7 @@ func (s *Store) load() error {
 		})
 	}
 	if err == nil {
+		s.at(stepCleaned)
 		err = s.trim()
 	}
 	if err != nil {
@@ -260,6 +266,7 @@ func (s *Store) Close() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.isClosed = true
+	s.at(stepClose)
 	if err := s.db.Close(); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}

@@ -29,6 +29,10 @@ func openStore(t *testing.T, dir string) *Store {
 
 func testEnv(t *testing.T, store *Store) *Env {
 	t.Helper()
+	return quietEnv(store)
+}
+
+func quietEnv(store *Store) *Env {
 	return &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{},
 		Limits: Limits{}.WithDefaults(), Store: store}
 }

@@ -11,12 +11,52 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"starling/engine"
 )
 
-// credentialFiles are what a TLS connection to Devo is made with.
+// credential is what a TLS connection to Devo is made with, read from files that may change.
+type credential struct {
+	op      string
+	files   credentialFiles
+	current atomic.Pointer[tls.Config]
+}
+
+// newCredential reads the keys chain, cert, key and verify; Reload reads the files.
+func newCredential(c *engine.Section, t target) *credential {
+	return &credential{op: t.op, files: credentialFiles{
+		chain:  credentialFile(c, "chain"),
+		cert:   credentialFile(c, "cert"),
+		key:    credentialFile(c, "key"),
+		server: t.host,
+		strict: c.Choice("verify", "devo", "devo", "strict") == "strict",
+	}}
+}
+
+func credentialFile(c *engine.Section, key string) string {
+	key = either(c, key, key+"_loc")
+	if !c.Has(key) {
+		c.Errorf(key, "is missing; sending over TLS takes the three files chain, cert and key")
+	}
+	return c.File(key, "certs", ".")
+}
+
+// Files lists the chain, the certificate and its key.
+func (s *credential) Files() []string { return []string{s.files.chain, s.files.cert, s.files.key} }
+
+// Reload reads the three files again. The next epoch uses them; if one is wrong, all stay as they were.
+func (s *credential) Reload() error {
+	config, err := s.files.load()
+	if err != nil {
+		err.Op = s.op
+		return err
+	}
+	s.current.Store(config)
+	return nil
+}
+
 type credentialFiles struct {
 	chain, cert, key string // absolute paths
 	server           string // the host connected to

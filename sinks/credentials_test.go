@@ -85,7 +85,7 @@ func TestMissingFileIsNamed(t *testing.T) {
 	config := d.config(map[string]any{"cert": "absent.crt"})
 	delete(config, "key")
 	_, err := New(engine.Output{Name: "out_1", Type: "devo_platform", Config: engine.NewSection("c.yaml", d.dir, config)}, testEnv(nil))
-	wantError(t, err, filepath.Join(d.certs(), "absent.crt"), "key", "is missing; sending to Devo takes the three files")
+	wantError(t, err, filepath.Join(d.certs(), "absent.crt"), "key", "is missing; sending over TLS takes the three files")
 }
 
 func TestServerIsVerified(t *testing.T) {
@@ -173,7 +173,7 @@ func TestServerWithoutTLS(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDevoSide(t, devoServer, false)
-			port := plainServer(t, c.answer)
+			port := plainServer(t, 100, c.answer)
 			err := offer(t.Context(), d.open(t, map[string]any{"port": port}), sinktest.Events(0, 1))
 			wantError(t, err, c.want, "check address and port")
 		})

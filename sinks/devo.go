@@ -1,17 +1,11 @@
 package sinks
 
-import (
-	"crypto/tls"
-	"sync/atomic"
-
-	"starling/engine"
-)
+import "starling/engine"
 
 // devo sends to Devo, or to a relay, over TLS with a client certificate.
 type devo struct {
 	*epochs
-	files credentialFiles
-	tls   atomic.Pointer[tls.Config]
+	*credential
 }
 
 var (
@@ -38,13 +32,7 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &devo{epochs: newEpochs(out, env, 443)}
 	c.Choice("type", "SSL", "SSL")
-	s.files = credentialFiles{
-		chain:  credentialFile(c, "chain"),
-		cert:   credentialFile(c, "cert"),
-		key:    credentialFile(c, "key"),
-		server: s.host,
-		strict: c.Choice("verify", "devo", "devo", "strict") == "strict",
-	}
+	s.credential = newCredential(c, s.target)
 	s.confirmation.mode = c.Choice("confirmation", auto, auto, closeNotify, fin)
 	c.Int("concurrent_connections", 1, 1, 1)
 	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
@@ -54,32 +42,10 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	s.epochs.config = s.tls.Load
+	s.epochs.config = s.current.Load
 	s.epochs.explain = s.files.explain
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-func credentialFile(c *engine.Section, key string) string {
-	key = either(c, key, key+"_loc")
-	if !c.Has(key) {
-		c.Errorf(key, "is missing; sending to Devo takes the three files chain, cert and key")
-	}
-	return c.File(key, "certs", ".")
-}
-
-// Files lists the chain, the certificate and its key.
-func (s *devo) Files() []string { return []string{s.files.chain, s.files.cert, s.files.key} }
-
-// Reload reads the three files again. The next epoch uses them; if one is wrong, all stay as they were.
-func (s *devo) Reload() error {
-	config, err := s.files.load()
-	if err != nil {
-		err.Op = s.op
-		return err
-	}
-	s.tls.Store(config)
-	return nil
 }

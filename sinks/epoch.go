@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 	"time"
@@ -29,9 +28,7 @@ const (
 // This proves that whoever ends the connection has read everything: the receiver, or a balancer in
 // front of it. Nothing a sender can see proves more.
 type epochs struct {
-	op      string                          // names the output in errors
-	host    string                          // to connect to
-	address string                          // host:port
+	target
 	config  func() *tls.Config              // the present one; returns nil for plain TCP
 	explain func(error) (text, hint string) // puts an error into words; no hint if nobody knows one
 
@@ -99,8 +96,6 @@ func (s *epochs) end(ctx context.Context) error {
 	return s.confirmation.judge(s.link.err)
 }
 
-var errEarly = errors.New("the receiver closed the connection by itself")
-
 // put writes the buffer, on a new connection if there is none.
 func (s *epochs) put(ctx context.Context) error {
 	if s.link == nil {
@@ -133,7 +128,7 @@ func (s *epochs) connect(ctx context.Context) (*link, error) {
 }
 
 func (s *epochs) dial(ctx context.Context) (*link, error) {
-	return dialTCP(ctx, s.address, s.config())
+	return dialTCP(ctx, s.address, s.config(), drain)
 }
 
 // reset forgets the epoch and ends its connection.
@@ -153,33 +148,15 @@ func (s *epochs) failed(ctx context.Context, err error) error {
 		s.reset((*link).close)
 		return &engine.Error{Code: engine.CodeCanceled, Op: s.op, Err: context.Cause(ctx)}
 	}
-	err = s.reason(err)
+	if s.link != nil {
+		err = s.link.reason(err)
+	}
 	s.reset((*link).abort)
 	text, hint := s.explain(err)
 	if text != "" {
 		err = fmt.Errorf("%s: %w", text, err)
 	}
 	return &engine.Error{Code: engine.CodeSink, Op: s.op, Hint: hint, Err: err}
-}
-
-// reason returns why the receiver hung up, if it did: better than the broken pipe which that causes.
-func (s *epochs) reason(err error) error {
-	if s.link == nil || !hungUp(err) {
-		return err
-	}
-	select {
-	case <-s.link.ended:
-	case <-time.After(time.Second):
-		return err
-	}
-	if s.link.err == io.EOF {
-		return errEarly
-	}
-	return s.link.err
-}
-
-func hungUp(err error) bool {
-	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Close ends the connections.
@@ -199,10 +176,12 @@ func (s *epochs) dropSpare() {
 // explainNetwork explains what any connection may end with.
 func explainNetwork(err error) (text, hint string) {
 	switch {
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errNoReply):
 		return "", "if the receiver is slow, raise confirm_timeout"
-	case errors.Is(err, errUnread), errors.Is(err, errEarly):
+	case errors.Is(err, errUnread), errors.Is(err, errEarly), errors.Is(err, errServerClose):
 		return "", ""
+	case errors.Is(err, errNotRelp):
+		return "", "check address and port; for frames without RELP use an output of type syslog"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the receiver broke the connection", ""
 	case errors.Is(err, syscall.ECONNREFUSED):

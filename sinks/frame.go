@@ -69,8 +69,9 @@ func appendDate(dst []byte, t time.Time) []byte {
 // framer makes frames of events that anybody may have written: whatever is in them, one event gives
 // one frame, and neither its body nor its header can look like the beginning of another.
 type framer struct {
-	host    string // for tables that name none
-	counted bool   // octet counting; bodies then keep their line feeds
+	host      string // for tables that name none
+	counted   bool   // octet counting
+	lineFeeds bool   // bodies keep theirs
 
 	table   *engine.Table // the table of the last event,
 	head    header        // and its header, cleaned
@@ -84,8 +85,8 @@ func (f *framer) append(dst []byte, e *engine.Event) []byte {
 	}
 	f.head.time = e.Time
 	body := bytes.TrimSuffix(e.Body, lineFeed)
-	if !isClean(body, f.counted) {
-		f.scratch = appendClean(f.scratch[:0], body, f.counted)
+	if !isClean(body, f.lineFeeds) {
+		f.scratch = appendClean(f.scratch[:0], body, f.lineFeeds)
 		body = f.scratch
 	}
 	return appendFrame(dst, f.head, body, f.counted)

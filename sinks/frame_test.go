@@ -59,7 +59,7 @@ func TestFramesAreThoseOfDevosClient(t *testing.T) {
 					t.Errorf("appendFrame: got %.200q, want %.200q", got, want)
 				}
 			}
-			f := framer{host: "golden-host", counted: c.counted}
+			f := framer{host: "golden-host", counted: c.counted, lineFeeds: c.counted}
 			e := engine.Event{Table: &engine.Table{Tag: c.head.tag, Priority: c.head.priority}, Time: c.head.time, Body: []byte(c.body)}
 			if c.head.host != "golden-host" {
 				e.Table.Host = c.head.host
@@ -123,7 +123,7 @@ func TestFramerKeepsTablesApart(t *testing.T) {
 
 func TestFramesCostNoAllocation(t *testing.T) {
 	for _, counted := range []bool{false, true} {
-		f := framer{host: "h", counted: counted}
+		f := framer{host: "h", counted: counted, lineFeeds: counted}
 		clean := engine.Event{Table: &engine.Table{Tag: "a.b", Priority: 14}, Time: time.Now(), Body: []byte(traceEvent)}
 		dirty := engine.Event{Table: &engine.Table{Tag: "a.c", Priority: 14}, Time: time.Now(), Body: []byte("a\nb\xff")}
 		buf := make([]byte, 0, 1<<16)
@@ -163,7 +163,7 @@ func FuzzFramer(f *testing.F) {
 	f.Add("", "a b\n", []byte("\xed\xa0\xbd\x00"), int64(0), -1, true)
 	f.Add("\x80", ":", []byte("\n"), int64(-1<<62), 999, true)
 	f.Fuzz(func(t *testing.T, host, tag string, body []byte, ms int64, priority int, counted bool) {
-		frames := framer{host: "default", counted: counted}
+		frames := framer{host: "default", counted: counted, lineFeeds: counted}
 		e := engine.Event{Table: &engine.Table{Tag: tag, Host: host, Priority: priority}, Time: time.UnixMilli(ms), Body: body}
 		before := bytes.Clone(body)
 		frame := frames.append(nil, &e)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -28,8 +29,8 @@ var dialer = net.Dialer{
 	Control: setUserTimeout,
 }
 
-// link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends:
-// receivers of syslog have nothing to say but why they hang up, and how.
+// link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends, to
+// know how.
 type link struct {
 	tcp    *net.TCPConn
 	stream interface {
@@ -44,8 +45,10 @@ type link struct {
 	err   error         // how; read it after ended
 }
 
-// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil.
-func dialTCP(ctx context.Context, address string, config *tls.Config) (*link, error) {
+// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil. What the
+// receiver says is for listen, which returns when the stream has ended, and why; if it returns earlier,
+// the connection is over as far as we are concerned.
+func dialTCP(ctx context.Context, address string, config *tls.Config, listen func(io.Reader) error) (*link, error) {
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -66,7 +69,7 @@ func dialTCP(ctx context.Context, address string, config *tls.Config) (*link, er
 		}
 		l.stream = secure
 	}
-	go l.read()
+	go l.read(listen)
 	return l, nil
 }
 
@@ -94,12 +97,13 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 var (
 	errBareFIN = errors.New("the receiver ended the connection without TLS's close_notify")
+	errEarly   = errors.New("the receiver closed the connection by itself")
 	errUnread  = errors.New("the receiver closed the connection without having read everything")
 )
 
-func (l *link) read() {
+func (l *link) read(listen func(io.Reader) error) {
 	defer close(l.ended)
-	l.err = drain(l.stream)
+	l.err = listen(l.stream)
 	close(l.over)
 	if l.wire == nil {
 		return
@@ -118,6 +122,26 @@ func (l *link) read() {
 	}
 }
 
+// reason returns why the receiver hung up, if it did: better than the broken pipe which that causes.
+func (l *link) reason(err error) error {
+	if !hungUp(err) {
+		return err
+	}
+	select {
+	case <-l.ended:
+	case <-time.After(time.Second):
+		return err
+	}
+	if l.err == io.EOF {
+		return errEarly
+	}
+	return l.err
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, errEarly) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOTCONN)
+}
+
 // isOver reports whether the receiver has ended its side, or the connection broke.
 func (l *link) isOver() bool {
 	select {
@@ -128,7 +152,7 @@ func (l *link) isOver() bool {
 	}
 }
 
-// drain reads until an error, which it returns.
+// drain reads until an error, which it returns: receivers of syslog have nothing to say.
 func drain(r io.Reader) error {
 	var buf [512]byte
 	for {

@@ -75,9 +75,8 @@ func (d *devoSide) open(t testing.TB, more map[string]any) *devo {
 // one that tests connect to.
 var devoServer = sinktest.Identity{Name: "collector.devo.test"}
 
-// plainServer answers every connection with a text and hangs up when the client does, or at once if
-// there is no text.
-func plainServer(t *testing.T, answer string) (port int) {
+// plainServer answers the first bytes of every connection with a text, and hangs up when the client does.
+func plainServer(t *testing.T, first int, answer string) (port int) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +89,7 @@ func plainServer(t *testing.T, answer string) (port int) {
 			if err != nil {
 				return
 			}
-			if _, err := io.ReadFull(conn, make([]byte, 100)); err == nil && answer != "" {
+			if _, err := io.ReadFull(conn, make([]byte, first)); err == nil && answer != "" {
 				_, _ = io.WriteString(conn, answer)
 			}
 			_ = conn.(*net.TCPConn).CloseWrite()

@@ -67,7 +67,7 @@ func findRsyslog(t *testing.T) string {
 			return path
 		}
 	}
-	const reason = "no rsyslogd; install the packages rsyslog, rsyslog-openssl and rsyslog-gnutls"
+	const reason = "no rsyslogd; install the packages rsyslog, rsyslog-openssl, rsyslog-gnutls and rsyslog-relp"
 	if os.Getenv("CI") != "" {
 		t.Fatal(reason)
 	}
@@ -77,26 +77,7 @@ func findRsyslog(t *testing.T) string {
 
 func startRsyslog(t *testing.T, rsyslogd, dir, driver string) (port int) {
 	t.Helper()
-	conf := filepath.Join(dir, "rsyslog.conf")
-	text := strings.NewReplacer("DIR", dir, "DRIVER", driver).Replace(rsyslogConf)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var output bytes.Buffer
-	cmd := exec.Command(rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if t.Failed() {
-			t.Logf("rsyslogd: %s", output.String())
-		}
-	})
+	ended := runRsyslog(t, rsyslogd, dir, strings.NewReplacer("DIR", dir, "DRIVER", driver).Replace(rsyslogConf)).ended
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); {
 		text, err := os.ReadFile(filepath.Join(dir, "port"))
 		if port, err2 := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && err2 == nil {
@@ -104,12 +85,47 @@ func startRsyslog(t *testing.T, rsyslogd, dir, driver string) (port int) {
 		}
 		select {
 		case <-ended:
-			t.Fatalf("rsyslogd ended: %s", output.String())
+			t.Fatal("rsyslogd ended")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	t.Fatal("rsyslogd does not listen")
 	return 0
+}
+
+// rsyslog is a process that runs rsyslogd; it ends with the test.
+type rsyslog struct {
+	process *os.Process
+	ended   chan struct{}
+}
+
+func (r *rsyslog) kill() {
+	_ = r.process.Kill()
+	<-r.ended
+}
+
+func runRsyslog(t *testing.T, rsyslogd, dir, config string) *rsyslog {
+	t.Helper()
+	conf := filepath.Join(dir, "rsyslog.conf")
+	if err := os.WriteFile(conf, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(dir, "pid")) // of one that was killed
+	var output bytes.Buffer
+	cmd := exec.Command(rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &rsyslog{process: cmd.Process, ended: make(chan struct{})}
+	go func() { _ = cmd.Wait(); close(r.ended) }()
+	t.Cleanup(func() {
+		r.kill()
+		if t.Failed() {
+			t.Logf("rsyslogd: %s", output.String())
+		}
+	})
+	return r
 }
 
 // variedEvents returns events with bodies of JSON such as mail systems write them: unique, of many

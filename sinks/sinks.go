@@ -23,6 +23,7 @@ var kinds = map[string]func(engine.Output, Env) (engine.Sink, error){
 	"syslog":         newSyslog,
 	"in_house_relay": newSyslog,
 	"sidecar":        newSyslog,
+	"relp":           newRelp,
 	"console":        newConsole,
 	"stdout":         newConsole,
 	"file":           newFile,

@@ -36,22 +36,34 @@ func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
 // newEpochs reads the keys that syslog and devo have in common. A port of 0 means that there is no default.
 func newEpochs(out engine.Output, env Env, port int64) *epochs {
 	c := out.Config
+	t := newTarget(out, port)
+	multiline := c.Bool("multiline", false)
+	return &epochs{
+		target:       t,
+		explain:      explainNetwork,
+		confirm:      c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
+		timeout:      writeTimeout,
+		confirmation: confirmation{mode: closeNotify, log: env.Logger, op: t.op},
+		frames:       framer{host: c.Text("hostname", env.Hostname), counted: multiline, lineFeeds: multiline},
+	}
+}
+
+// target is where a sink connects to.
+type target struct {
+	op      string // names the output in errors
+	host    string
+	address string // host:port
+}
+
+// newTarget reads address and port. A port of 0 means that there is no default.
+func newTarget(out engine.Output, port int64) target {
+	c := out.Config
 	host := address(c)
 	if port == 0 && !c.Has("port") {
 		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
 	}
 	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
-	op := fmt.Sprintf("output %s (%s)", out.Name, at)
-	return &epochs{
-		op:           op,
-		host:         host,
-		address:      at,
-		explain:      explainNetwork,
-		confirm:      c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
-		timeout:      writeTimeout,
-		confirmation: confirmation{mode: closeNotify, log: env.Logger, op: op},
-		frames:       framer{host: c.Text("hostname", env.Hostname), counted: c.Bool("multiline", false)},
-	}
+	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at}
 }
 
 // address reads the host to connect to; Devo's job files call it url.

@@ -18,10 +18,11 @@ func (p *program) engineOptions(log *slog.Logger) engine.Options {
 	}
 	env := sinks.Env{Logger: log, Stdout: p.stdout, Hostname: hostname}
 	return engine.Options{
-		Builtin:     scripts.FS(),
-		Predeclared: builtins.All(),
-		NewSink:     func(o engine.Output) (engine.Sink, error) { return sinks.New(o, env) },
-		Logger:      log,
-		Redactor:    p.redactor,
+		Builtin:      scripts.FS(),
+		Predeclared:  builtins.All(),
+		NewSink:      func(o engine.Output) (engine.Sink, error) { return sinks.New(o, env) },
+		NewTransport: newTransport,
+		Logger:       log,
+		Redactor:     p.redactor,
 	}
 }

@@ -27,10 +27,14 @@ type Fault struct {
 	Hangup bool
 	// Leave closes in good order a connection of which it has read some and not all.
 	Leave bool
-	// Silent reads everything and does not answer the end.
+	// Silent reads everything and does not answer the end, nor anything of RELP.
 	Silent bool
 	// BareFIN ends without TLS's close_notify.
 	BareFIN bool
+	// Refuse answers with an error every event of RELP that has this text, and does not keep it.
+	Refuse string
+	// ServerClose ends a session of RELP, in good order, when it has this many events.
+	ServerClose int
 	// Forget keeps no frames: no fault, but what a benchmark needs.
 	Forget bool
 	// Pause is waited between two reads, of at most 4 KiB then.
@@ -42,6 +46,7 @@ type Receiver struct {
 	listener net.Listener
 	config   *tls.Config
 	counted  bool
+	relp     bool
 	handlers sync.WaitGroup
 
 	mu       sync.Mutex
@@ -58,9 +63,21 @@ type Receiver struct {
 // counted means octet counting.
 func NewReceiver(t testing.TB, config *tls.Config, counted bool) *Receiver {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return start(t, &Receiver{config: config, counted: counted})
+}
+
+// NewRelpReceiver starts a receiver of RELP in the same way. It answers an event after it has kept it.
+func NewRelpReceiver(t testing.TB, config *tls.Config) *Receiver {
+	t.Helper()
+	return start(t, &Receiver{config: config, relp: true})
+}
+
+func start(t testing.TB, r *Receiver) *Receiver {
+	t.Helper()
+	var err error
+	r.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	r := &Receiver{listener: listener, config: config, counted: counted, open: map[*net.TCPConn]bool{}}
+	r.open = map[*net.TCPConn]bool{}
 	r.changed = sync.NewCond(&r.mu)
 	r.handlers.Go(r.accept)
 	t.Cleanup(r.close)
@@ -160,6 +177,7 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 	}
 	buf := make([]byte, 64<<10)
 	var pending []byte
+	relp := relpSession{Receiver: r, conn: conn}
 	for total := 0; ; {
 		f := r.current()
 		switch {
@@ -181,7 +199,11 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 		}
 		n, err := conn.Read(buf)
 		total += n
-		if !f.Forget {
+		if r.relp {
+			if pending = relp.take(append(pending, buf[:n]...)); relp.ended {
+				return
+			}
+		} else if !f.Forget {
 			pending = r.take(append(pending, buf[:n]...))
 		}
 		if err == nil {

@@ -56,6 +56,12 @@ var starling = [][]string{
 	{"`listen`", "`127.0.0.1:9464`", "address of the status server; `off` for none"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text` or `json`"},
+	{"`network.allow_hosts`", "every host that a script declares", "the only hosts that scripts may reach: `api.example.com`, or `*.example.com` for all below it. Redirects and links may lead to them too, " +
+		"over https and without credentials"},
+	{"`network.private`", "none", "hosts, addresses and ranges such as `10.1.0.0/16` that may be private. An address that a setting of an input names with its scheme, such as " +
+		"`http://127.0.0.1:8080`, is allowed as well, at that port. Link-local and metadata addresses must be listed as addresses"},
+	{"`network.proxy`", "none", "`http://`, `https://` or `socks5://` URL of a proxy for everything but this machine; it then decides what names lead to. `HTTP_PROXY` and the like are not used"},
+	{"`network.ca`", "none", "PEM file of authorities that are trusted besides the system's, relative or in `certs`; it is watched"},
 	{"`limits`", "", "see below"},
 }
 
@@ -78,6 +84,7 @@ func outputs(root string) (string, error) {
 	for _, part := range []struct{ title, file, function string }{
 		{"devo_platform, relay", "sinks/devo.go", "newDevo"},
 		{"syslog, in_house_relay, sidecar", "sinks/syslog.go", "newSyslog"},
+		{"relp", "sinks/relp.go", "newRelp"},
 		{"console, stdout", "sinks/console.go", "newConsole"},
 		{"file", "sinks/file.go", "newFile"},
 		{"format of console and file", "sinks/lines.go", "lineFormat"},
