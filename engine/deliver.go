@@ -53,6 +53,12 @@ func (d *delivery) update(f func(*SinkStatus)) {
 	f(&d.status)
 }
 
+func (d *delivery) snapshot() SinkStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
+}
+
 // run delivers until ctx ends, or until finish is closed and nothing is left. It never gives up: a
 // sink that is down is tried again for as long as it takes.
 func (d *delivery) run(ctx context.Context) {

@@ -14,8 +14,7 @@ import (
 // pickySink refuses some events, at Flush as an HTTP receiver does, and takes the rest.
 type pickySink struct {
 	memorySink
-	refuse  func(body string) *Refused // its Index is set by the sink unless it is negative
-	refusal int
+	refuse func(body string) *Refused // its Index is set by the sink unless it is negative
 }
 
 func newPickySink(refuse func(string) *Refused) *pickySink {
@@ -23,17 +22,26 @@ func newPickySink(refuse func(string) *Refused) *pickySink {
 }
 
 func (s *pickySink) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	r := s.refused()
+	s.mu.Unlock()
+	if r != nil {
+		return &Error{Code: CodeSink, Op: "output out", Err: r}
+	}
+	return s.memorySink.Flush(ctx)
+}
+
+func (s *pickySink) refused() *Refused {
 	for i, body := range s.epoch {
 		if r := s.refuse(body); r != nil {
 			if r.Index >= 0 {
 				r.Index = i
 			}
-			s.refusal++
 			s.epoch = nil
-			return &Error{Code: CodeSink, Op: "output out", Err: r}
+			return r
 		}
 	}
-	return s.memorySink.Flush(ctx)
+	return nil
 }
 
 func bad(body string) *Refused {
@@ -133,10 +141,13 @@ func TestNothingIsSetAsideWhileTheOutputTakesNothing(t *testing.T) {
 		w.commitMany(300)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if events, _ := readAside(t, dir); len(events) != 0 || d.status.State != "retrying" || !strings.Contains(d.status.LastError, "refuses every event") {
-			t.Errorf("an output that takes nothing had %d events set aside; status %+v", len(events), d.status)
+		status := d.snapshot()
+		if events, _ := readAside(t, dir); len(events) != 0 || status.State != "retrying" || !strings.Contains(status.LastError, "refuses every event") {
+			t.Errorf("an output that takes nothing had %d events set aside; status %+v", len(events), status)
 		}
+		sink.mu.Lock()
 		broken = false
+		sink.mu.Unlock()
 		time.Sleep(2 * maxSendBackOff)
 		stop()
 		events, _ := readAside(t, dir)

@@ -107,9 +107,7 @@ func (e *Engine) Status() Status {
 	}
 	for _, name := range sortedKeys(e.deliveries) {
 		d := e.deliveries[name]
-		d.mu.Lock()
-		ss := d.status
-		d.mu.Unlock()
+		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
 		s.Sinks = append(s.Sinks, ss)
 	}
