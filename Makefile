@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test build demo docker generate
+.PHONY: help check test fuzz build demo docker generate
 
 help: ## print the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
@@ -10,6 +10,9 @@ check: ## everything that CI runs: format, vet, staticcheck, generated files, sc
 test: ## test the program and the built-in scripts
 	go test ./...
 	go run ./cmd/starling test
+
+fuzz: ## fuzz every parser of what others write, FUZZTIME each (30s)
+	.ci/fuzz
 
 build: ## build the program ./starling
 	go build -trimpath -o starling ./cmd/starling

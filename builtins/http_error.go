@@ -67,7 +67,7 @@ func codeOf(status int) engine.Code {
 
 // notJSON explains a success whose body is not what was asked for, such as the page of a proxy.
 func notJSON(p *engine.Pull, r *request, a *answer, err error) error {
-	kind := a.header.Get("Content-Type")
+	kind := clip(p.Env().Redactor.Redact(a.header.Get("Content-Type")), 80)
 	if kind == "" {
 		kind = "no content type"
 	}

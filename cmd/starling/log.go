@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -66,7 +67,7 @@ func (h *proseHandler) Handle(ctx context.Context, rec slog.Record) error {
 		}
 		short.AddAttrs(slog.String(a.Key, first))
 		for line := range strings.Lines(rest) {
-			fmt.Fprintf(&below, "    | %s\n", strings.TrimRight(line, "\r\n"))
+			fmt.Fprintf(&below, "    | %s\n", printable(strings.TrimRight(line, "\r\n")))
 		}
 		return true
 	})
@@ -77,6 +78,16 @@ func (h *proseHandler) Handle(ctx context.Context, rec slog.Record) error {
 	}
 	_, err := io.WriteString(h.w, below.String())
 	return err
+}
+
+// printable returns line with question marks for what a terminal would obey and for what is no UTF-8.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(line, "?"))
 }
 
 func (h *proseHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
