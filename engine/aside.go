@@ -159,14 +159,6 @@ func appendDurably(path string, lines []byte) (err error) {
 	return errors.Join(syncDir(filepath.Dir(path)), syncDir(filepath.Dir(filepath.Dir(path))))
 }
 
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // An AsideFile is a file of events that were set aside.
 type AsideFile struct {
 	Path  string `json:"path"`
