@@ -212,7 +212,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 			s.at(stepWiped)
 		}
 	}
-	err := s.db.Update(func(txn *badger.Txn) error {
+	err := s.update(func(t *testimony) { t.head, t.block = p.head, p.block }, func(txn *badger.Txn) error {
 		for _, c := range group {
 			if err := wipeCursors(txn, c); err != nil {
 				return err

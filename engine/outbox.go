@@ -30,7 +30,7 @@ func (s *Store) outputs(names []string) error {
 	}
 	gone := s.tails
 	s.at(stepOutputs)
-	err := s.db.Update(func(txn *badger.Txn) error {
+	err := s.update(nil, func(txn *badger.Txn) error {
 		for name := range gone {
 			if _, ok := tails[name]; !ok {
 				if err := txn.Delete([]byte(prefTail + name)); err != nil {
@@ -97,13 +97,23 @@ func (s *Store) ack(sink string, next uint64) error {
 		return nil // the output was taken out of the configuration meanwhile
 	}
 	s.at(stepAck)
-	err := s.db.Update(func(txn *badger.Txn) error { return setTail(txn, sink, next) })
+	err := s.update(func(t *testimony) { t.first = s.oldest(sink, next) }, func(txn *badger.Txn) error { return setTail(txn, sink, next) })
 	if err != nil {
 		return storeError("note what output "+sink+" has", err, "its events are offered again; check the disk's free space and health")
 	}
 	s.at(stepAcked)
 	s.tails[sink] = next
 	return s.trim()
+}
+
+// oldest returns the first chunk that some sink does not have, once sink has all before next.
+func (s *Store) oldest(sink string, next uint64) uint64 {
+	for name, tail := range s.tails {
+		if name != sink {
+			next = min(next, tail)
+		}
+	}
+	return next
 }
 
 // trim deletes the chunks that every sink has. Without any sink everything is kept. A crash before

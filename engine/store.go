@@ -21,6 +21,7 @@ import (
 //
 //	h                          head: the next chunk and the next block of seen keys
 //	v                          format version
+//	q                          number and time of the last transaction, see witness.go
 //	o <chunk>                  a chunk of the outbox
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	c/<collector> 0 <name>     a cursor, JSON
@@ -33,13 +34,14 @@ import (
 const (
 	keyHead    = "h"
 	keyVersion = "v"
+	keySeq     = "q"
 	prefChunk  = "o"
 	prefTail   = "t/"
 	prefCursor = "c/"
 	prefBlock  = "b"
 	prefSeen   = "s/"
 
-	storeVersion = 1
+	storeVersion = 2 // 1 had no numbers of transactions, and no witness
 
 	memTable     = 16 << 20
 	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
@@ -59,6 +61,8 @@ type Store struct {
 	closed chan struct{}
 	wait   sync.WaitGroup
 	onStep func(step) // only tests set it
+
+	witness witness
 
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
@@ -90,6 +94,9 @@ func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, erro
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, storeError("create the state directory", err, "make "+dir+" writable for this user, or set globals.persistence.config.directory_name")
 		}
+		if err := examine(dir); err != nil {
+			return nil, err
+		}
 	}
 	db, err := openBadger(dir)
 	if err != nil {
@@ -103,7 +110,11 @@ func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, erro
 	}
 	if err := s.load(); err != nil {
 		db.Close()
+		s.witness.close()
 		return nil, err
+	}
+	if dir != "" {
+		s.wait.Go(func() { s.witness.keepSynced(s.closed) })
 	}
 	// Values of a MiB and more, which only very large events make, lie in files that nothing else gives back.
 	if dir != "" {
@@ -144,10 +155,9 @@ func openBadger(dir string) (*badger.DB, error) {
 		}
 	}
 	if strings.Contains(err.Error(), "Another process is using") {
-		return nil, storeError("open the state directory "+dir, errors.New("another process has it open"),
-			"stop the other starling first, or use another state directory")
+		err = inUse(dir)
 	}
-	return nil, storeError("open the state directory "+dir, err, "check that the directory belongs to this user and that the disk is not full")
+	return nil, openError(dir, err)
 }
 
 func storeError(op string, err error, hint string) *Error {
@@ -157,12 +167,21 @@ func storeError(op string, err error, hint string) *Error {
 // load reads what is in memory while the store is open, and drops leftovers of commits that did not happen.
 func (s *Store) load() error {
 	s.at(stepOpened)
+	if s.dir != "" {
+		if err := s.witness.open(s.dir); err != nil {
+			return openError(s.dir, err)
+		}
+	}
 	var leftovers [][]byte
+	current := false
 	err := s.db.View(func(txn *badger.Txn) error {
-		if v, err := get(txn, keyVersion); err != nil {
+		format, err := get(txn, keyVersion)
+		if err != nil {
 			return err
-		} else if v != nil && string(v) != fmt.Sprint(storeVersion) {
-			return fmt.Errorf("it was written by another version of starling (format %s, this one reads %d)", v, storeVersion)
+		}
+		current = string(format) == fmt.Sprint(storeVersion)
+		if err := s.loadSeq(txn); err != nil {
+			return err
 		}
 		h, err := get(txn, keyHead)
 		if err != nil {
@@ -196,17 +215,31 @@ func (s *Store) load() error {
 					return err
 				}
 			}
-			return w.Set([]byte(keyVersion), fmt.Append(nil, storeVersion))
+			return nil
 		})
+	}
+	s.witness.last.head, s.witness.last.block, s.witness.last.first = s.head, s.block, s.first
+	if err == nil && !current {
+		err = s.update(nil, func(txn *badger.Txn) error { return txn.Set([]byte(keyVersion), fmt.Append(nil, storeVersion)) })
 	}
 	if err == nil {
 		s.at(stepCleaned)
 		err = s.trim()
 	}
 	if err != nil {
-		return storeError("read the state directory "+s.dir, err, "restore a backup, or move the directory away to start over from the API's history")
+		return openError(s.dir, err)
 	}
 	return nil
+}
+
+// loadSeq reads the number of the last transaction, and has the witness go on from there.
+func (s *Store) loadSeq(txn *badger.Txn) error {
+	v, err := get(txn, keySeq)
+	if err != nil || v == nil {
+		return err
+	}
+	s.witness.last.seq, s.witness.last.at, err = decodeSeq(v)
+	return err
 }
 
 func (s *Store) loadTails(txn *badger.Txn) error {
@@ -273,7 +306,7 @@ func (s *Store) Close() error {
 	defer s.gate.Unlock()
 	s.isClosed = true
 	s.at(stepClose)
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.witness.close()); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}
 	return nil

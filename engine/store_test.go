@@ -408,7 +408,7 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 	s := openStore(t, dir)
 	s.db.Update(func(txn *badger.Txn) error { return txn.Set([]byte(keyVersion), []byte("99")) })
 	s.Close()
-	if _, err := OpenStore(dir, 1); err == nil || !strings.Contains(err.Error(), "another version") {
+	if _, err := OpenStore(dir, 1); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("newer format: got %v", err)
 	}
 }
