@@ -269,6 +269,8 @@ func explainNetwork(err error) (text, hint string) {
 		return "", "check address and port; for frames without RELP use an output of type syslog"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the receiver broke the connection", ""
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return "the receiver's machine does not answer", ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens there", "check address and port"
 	case errors.Is(err, os.ErrDeadlineExceeded):
