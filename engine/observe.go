@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 )
@@ -16,7 +17,8 @@ func (e *Engine) observe() error {
 	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
 	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	ends, err6 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink expires."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -38,9 +40,12 @@ func (e *Engine) observe() error {
 			o.ObserveInt64(bytes, k.Backlog.Bytes, by)
 			o.ObserveFloat64(age, k.Backlog.AgeSeconds, by)
 			o.ObserveInt64(failing, truth(k.State != "ok"), by)
+			if k.CertificateEnds != nil {
+				o.ObserveFloat64(ends, time.Until(*k.CertificateEnds).Seconds(), by)
+			}
 		}
 		return nil
-	}, bytes, age, behind, failing, aside)
+	}, bytes, age, behind, failing, aside, ends)
 	return err
 }
 

@@ -211,7 +211,7 @@ func (s *epochs) connect(ctx context.Context) (*link, error) {
 }
 
 func (s *epochs) dial(ctx context.Context) (*link, error) {
-	return dialTCP(ctx, s.address, s.config(), drain)
+	return dialTCP(ctx, s.target, s.config(), drain)
 }
 
 // reset forgets the epoch and ends its connection.

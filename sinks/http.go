@@ -25,6 +25,7 @@ type posts struct {
 	compress bool
 	client   atomic.Pointer[http.Client]
 	files    credentialFiles // all optional
+	own      ownCertificate
 
 	maxEvent maxEvent
 	limit    int // bytes of a request before compression; less after the answer 413
@@ -44,6 +45,7 @@ type batch struct {
 var (
 	_ engine.Sink     = (*posts)(nil)
 	_ engine.Reloader = (*posts)(nil)
+	_ engine.Expirer  = (*posts)(nil)
 )
 
 // newHTTP makes a sink of the type http: lines in POST requests, to a receiver whose answer 2xx says that
@@ -117,6 +119,7 @@ func newPosts(out engine.Output, env Env, format string) *posts {
 		timeout:  c.Seconds("timeout", time.Minute, time.Second, time.Hour),
 		compress: c.Bool("gzip", true),
 		maxEvent: newMaxEvent(c),
+		own:      ownCertificate{log: env.Logger, op: "output " + out.Name},
 		limit:    int(c.Bytes("max_request_bytes", 1<<20, 1<<10, 32<<20)),
 		files:    credentialFiles{chain: c.File("chain", "certs", "."), cert: c.File("cert", "certs", "."), key: c.File("key", "certs", ".")},
 	}

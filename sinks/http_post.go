@@ -165,6 +165,9 @@ func (s *posts) explain(err error) error {
 	return e
 }
 
+// Expires returns when the certificate that is shown does.
+func (s *posts) Expires() time.Time { return s.own.expires() }
+
 // Files lists the files of certificates that are set.
 func (s *posts) Files() (files []string) {
 	for _, path := range []string{s.files.chain, s.files.cert, s.files.key} {
@@ -190,7 +193,7 @@ func (s *posts) Reload() error {
 		if err != nil {
 			return &engine.Error{Code: engine.CodeConfig, Op: s.op, Err: err}
 		}
-		config.Certificates = []tls.Certificate{pair}
+		config.GetClientCertificate = s.own.use(&pair, s.files.cert)
 	}
 	before := s.client.Swap(&http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

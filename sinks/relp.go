@@ -36,6 +36,7 @@ var (
 	_ engine.Sink     = (*relp)(nil)
 	_ engine.Sink     = (*secureRelp)(nil)
 	_ engine.Reloader = (*secureRelp)(nil)
+	_ engine.Expirer  = (*secureRelp)(nil)
 )
 
 // newRelp makes a sink of the type relp: RELP, in which the receiver answers every event, to rsyslog for
@@ -67,7 +68,7 @@ func newRelp(out engine.Output, env Env) (engine.Sink, error) {
 		}
 		return s, nil
 	}
-	secure := &secureRelp{relp: s, credential: newCredential(c, s.target)}
+	secure := &secureRelp{relp: s, credential: newCredential(c, s.target, env)}
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (s *relp) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	s.session, err = dialSession(ctx, s.address, s.config(), s.window, s.patience)
+	s.session, err = dialSession(ctx, s.target, s.config(), s.window, s.patience)
 	return err
 }
 

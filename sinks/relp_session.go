@@ -38,12 +38,12 @@ type pendingEvent struct {
 	index int // in its epoch
 }
 
-// dialSession connects to address and opens a session, in which window events may lack an answer.
-func dialSession(ctx context.Context, address string, config *tls.Config, window int, patience time.Duration) (*session, error) {
+// dialSession connects to t and opens a session, in which window events may lack an answer.
+func dialSession(ctx context.Context, t target, config *tls.Config, window int, patience time.Duration) (*session, error) {
 	// There is room for all answers that can be missing: the receiver never waits for us to read.
 	s := &session{answers: make(chan relpFrame, window), quit: make(chan struct{}), pending: map[int]pendingEvent{}}
 	var err error
-	if s.link, err = dialTCP(ctx, address, config, s.listen); err != nil {
+	if s.link, err = dialTCP(ctx, t, config, s.listen); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx, patience); err != nil {

@@ -87,6 +87,7 @@ type target struct {
 	op      string // names the output in errors
 	host    string
 	address string // host:port
+	dialer  *net.Dialer
 }
 
 // newTarget reads address and port. A port of 0 means that there is no default.
@@ -97,7 +98,7 @@ func newTarget(out engine.Output, port int64) target {
 		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
 	}
 	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
-	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at}
+	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at, dialer: &dialer}
 }
 
 // address reads the host to connect to; Devo's job files call it url.
