@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,7 +68,7 @@ var (
 func newHTTP(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := newPosts(out, env, "devo")
-	address := webAddress(c, "url")
+	address := webAddress(c, "url", c.Has("auth_token"))
 	s.op = fmt.Sprintf("output %s (%s)", out.Name, address.Host)
 	text := address.String()
 	s.target = func(*engine.Table) string { return text }
@@ -95,7 +96,7 @@ func newHTTP(out engine.Output, env Env) (engine.Sink, error) {
 func newDevoHTTP(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := newPosts(out, env, "body")
-	address := webAddress(c, "url")
+	address := webAddress(c, "url", true)
 	s.op = fmt.Sprintf("output %s (%s)", out.Name, address.Host)
 	base := strings.TrimSuffix(address.String(), "/") + "/stream/" + url.PathEscape(c.Required("domain")) +
 		"/token!" + url.PathEscape(c.Required("token")) + "/"
@@ -139,12 +140,15 @@ func newPosts(out engine.Output, env Env, format string) *posts {
 	return s
 }
 
-// webAddress reads a URL; what is wrong with it is noted.
-func webAddress(c *engine.Section, key string) *url.URL {
+// webAddress reads a URL; what is wrong with it is noted. With a token it must be https, or on this machine.
+func webAddress(c *engine.Section, key string, token bool) *url.URL {
 	u, err := url.Parse(c.Required(key))
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
 		c.Errorf(key, "want a URL such as https://logs.example.com/ingest, without a password in it")
 		return &url.URL{}
+	}
+	if ip := net.ParseIP(u.Hostname()); token && u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		c.Errorf(key, "is http, where anybody on the way can read the token; use https")
 	}
 	return u
 }

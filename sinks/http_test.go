@@ -288,6 +288,7 @@ func TestHTTPConfiguration(t *testing.T) {
 		{map[string]any{"url": "logs.example.com"}, "want a URL such as"},
 		{map[string]any{"url": "https://user:pass@logs.example.com"}, "without a password in it"},
 		{map[string]any{"url": "https://logs.example.com", "auth_header": "X-Key"}, "is nothing without auth_token"},
+		{map[string]any{"url": "http://logs.example.com", "auth_token": "x"}, "anybody on the way can read the token"},
 		{map[string]any{"url": "https://logs.example.com", "auth_tokn": "x"}, "did you mean"},
 	} {
 		_, err := New(engine.Output{Name: "o", Type: "http", Config: engine.NewSection("", "", c.values)}, testEnv(io.Discard))

@@ -186,7 +186,7 @@ func TestSlowReceiverGetsTheTimeItNeeds(t *testing.T) {
 	t.Parallel()
 	sink, receiver := sides["devo"](t)
 	receiver.Break(sinktest.Fault{Pause: 2 * time.Millisecond})
-	sink.patience = 500 * time.Millisecond
+	sink.patience = 1500 * time.Millisecond
 	events := sinktest.Events(0, 6000)
 	for i := range events {
 		events[i].Body = append(events[i].Body, strings.Repeat(" ", 600)...)
