@@ -77,11 +77,9 @@ func TestNameIsResolvedAnew(t *testing.T) {
 	newCutter(t, addressOf("127.0.0.2", port), addressOf(second.Address()))
 	names := newNameServer(t)
 	sink := open(t, "syslog", "", map[string]any{"address": "receiver.test", "port": port}).(*epochs)
-	own := dialer
-	own.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	sink.dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", names.address)
 	}}
-	sink.dialer = &own
 	for i, at := range []struct {
 		address  string
 		receiver *sinktest.Receiver

@@ -198,7 +198,7 @@ func (s *posts) Reload() error {
 	before := s.client.Swap(&http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, TLSClientConfig: config, TLSHandshakeTimeout: connectTimeout,
+			DialContext: newDialer().DialContext, TLSClientConfig: config, TLSHandshakeTimeout: connectTimeout,
 			MaxIdleConnsPerHost: 1, IdleConnTimeout: spareAge, DisableCompression: true, MaxResponseHeaderBytes: maxReply,
 		},
 	})

@@ -22,13 +22,16 @@ const (
 	maxAge = time.Hour
 )
 
-// dialer notices a dead peer in about 30 s; with Go's defaults it takes 150 s and more.
-var dialer = net.Dialer{
-	Timeout: connectTimeout,
-	KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3,
-	},
-	Control: setUserTimeout,
+// newDialer returns one whose connections notice a dead peer in about 30 s; with Go's defaults it takes
+// 150 s and more.
+func newDialer() *net.Dialer {
+	return &net.Dialer{
+		Timeout: connectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3,
+		},
+		Control: setUserTimeout,
+	}
 }
 
 // link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends, to

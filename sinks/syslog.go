@@ -98,7 +98,7 @@ func newTarget(out engine.Output, port int64) target {
 		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
 	}
 	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
-	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at, dialer: &dialer}
+	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at, dialer: newDialer()}
 }
 
 // address reads the host to connect to; Devo's job files call it url.
