@@ -243,7 +243,7 @@ func (e *Engine) planCollectors(p *plan) error {
 		c := newCollector(p.env, cc, script)
 		if old != nil {
 			old.mu.Lock()
-			c.status.Pulls, c.status.Events = old.status.Pulls, old.status.Events
+			c.status.Pulls, c.status.Events, c.status.Cut, c.status.SetAside = old.status.Pulls, old.status.Events, old.status.Cut, old.status.SetAside
 			old.mu.Unlock()
 		}
 		p.collectors[key] = c
