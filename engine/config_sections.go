@@ -100,14 +100,7 @@ func (r *configReader) starling(top *Section) {
 	s := top.sub("starling")
 	r.ScriptsDir = r.scripts(s)
 	s.Path("secrets_folder", defaultSecrets)
-	r.Listen = s.Text("listen", "127.0.0.1:9464")
-	if r.Listen == "off" {
-		r.Listen = ""
-	}
-	if r.Listen != "" && !isAddress(r.Listen) {
-		e, _ := s.find("listen")
-		s.wrong(e, "host:port, such as 127.0.0.1:9464, or off")
-	}
+	r.status(s)
 	level := "info"
 	if r.Debug {
 		level = "debug"
@@ -158,6 +151,9 @@ func (r *configReader) limits(s *Section) {
 		StagedBytes:      s.Bytes("staged_bytes", l.StagedBytes, 1<<10, 1<<40),
 		HTTPTimeout:      s.Seconds("http_timeout", l.HTTPTimeout, time.Millisecond, day),
 		OutboxBytes:      s.Bytes("outbox_bytes", l.OutboxBytes, 1<<10, 1<<50),
+		OutboxAge:        s.Seconds("outbox_age", 0, 0, 365*day),
+		OutboxFull:       OutboxFull(s.Choice("outbox_full", string(l.OutboxFull), string(Wait), string(DropOldest))),
+		OutboxAlarm:      s.Float("outbox_alarm", l.OutboxAlarm, 0.01, 1),
 		LogLinesPerPull:  int(s.Int("log_lines_per_pull", int64(l.LogLinesPerPull), 1, 1e9)),
 		TestTimeout:      s.Seconds("test_timeout", l.TestTimeout, time.Millisecond, day),
 		ShutdownDelivery: s.Seconds("shutdown_delivery", l.ShutdownDelivery, time.Millisecond, day),
