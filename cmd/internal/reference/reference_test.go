@@ -40,7 +40,7 @@ func TestReferenceHasOneOfEachKind(t *testing.T) {
 		"| `steps` | 2000000000 | Starlark instructions of one pull, counted by the interpreter |",
 		"| `pull_timeout` | 1h | wall time of one pull |",
 		"| `event_bytes` | 1 MiB | body of one event |",
-		"| `outbox_bytes` | 1 GiB | compressed events waiting for delivery; at the bound, pulls wait |",
+		"| `outbox_bytes` | 1 GiB | compressed events waiting for delivery |",
 		"| `starling.events.sent` | counter | {event} | Events acknowledged by a sink. |",
 		"| `starling.commit.duration` | histogram | s | How long commits took, disk included. |",
 		"| `starling.throttled` | counter | s | Time waited because the API or a rate limit asked for it. |",
