@@ -2,11 +2,15 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -48,6 +52,49 @@ def send(records):
 	other := engine.NewPull(t.Context(), env, "test/1/other")
 	if n, err := callStar(t, other, send, records); err != nil || n != starlark.MakeInt(2) {
 		t.Errorf("another collector: got %v, %v, want 2 events", n, err)
+	}
+}
+
+func TestCountersAddUp(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+mapped = devo.table("my.app.mapped", fields.map({"id": field("id"), "text": field("text")}, where = ~field("id").eq(0)), key = field("id"))
+def event(record):
+    return None if record["id"] == 3 else record
+called = devo.table("my.app.called", event)
+def send(records):
+    return devo.send(mapped, records) + devo.send(called, records) + devo.send(called, ["a text"])
+`)
+	rows := `[{"id":0},{"id":1},{"id":1},{"id":2,"text":"` + strings.Repeat("x", 2000) + `"},{"id":3}]`
+	for how, want := range map[engine.Oversized]engine.PullStats{
+		engine.Cut:      {Rows: 11, Events: 8, Skipped: 1, LeftOut: 2, Cut: 2},
+		engine.SetAside: {Rows: 11, Events: 6, Skipped: 1, LeftOut: 2, SetAside: 2},
+	} {
+		env := testEnv(t)
+		env.Limits.EventBytes, env.Limits.Oversized = 1024, how
+		pull := engine.NewPull(t.Context(), env, "test/1/add")
+		records, err := NewDocument([]byte(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := callStar(t, pull, globals["send"], records)
+		if err != nil || n != starlark.MakeInt64(want.Events) {
+			t.Fatalf("%s: got %v, %v, want %d events", how, n, err, want.Events)
+		}
+		s := pull.Stats
+		if s.Rows != s.Events+s.Skipped+s.LeftOut+s.SetAside {
+			t.Errorf("%s: the counters do not add up: %+v", how, s)
+		}
+		want.Bytes = s.Bytes
+		if s != want {
+			t.Errorf("%s: got %+v, want %+v", how, s, want)
+		}
+		if err := pull.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if events := env.Store.Backlog("").Chunks; events == 0 {
+			t.Errorf("%s: nothing was committed", how)
+		}
 	}
 }
 
@@ -168,9 +215,69 @@ func TestKeysStayTheSameFromVersionToVersion(t *testing.T) {
 	}
 }
 
-func BenchmarkSend(b *testing.B) {
+func TestTheSameRecordHasTheSameID(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+event = fields.map({"pull": devo.pulling_id, "n": field("n")}, nulls = "drop")
+keyed = devo.table("my.app.keyed", event, key = [field("n")], id = "@event_id")
+plain = devo.table("my.app.plain", event, id = "@event_id")
+other = devo.table("my.app.other", event, id = "@event_id")
+called = devo.table("my.app.called", lambda record: {}, id = "id")
+def send(records):
+    for t in [keyed, plain, other, called]:
+        devo.send(t, records)
+    devo.send(plain, "a text")
+`)
+	env := testEnv(t)
+	ids := func(collector, rows string) (found []string) {
+		pull := engine.NewPull(t.Context(), env, collector)
+		records, err := NewDocument([]byte(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := callStar(t, pull, globals["send"], records); err != nil {
+			t.Fatal(err)
+		}
+		events, err := pull.Staged()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			var fields map[string]any
+			if err := json.Unmarshal(e.Body, &fields); err != nil {
+				if string(e.Body) != "a text" {
+					t.Errorf("%s: %v", e.Body, err)
+				}
+				continue
+			}
+			id, _ := cmp.Or(fields["@event_id"], fields["id"]).(string)
+			if len(id) != 32 || fields["n"] == nil && e.Table.Tag != "my.app.called" {
+				t.Errorf("%s: got the id %q", e.Body, id)
+			}
+			found = append(found, id)
+		}
+		return found
+	}
+	first := ids("test/1/id", `[{"n":1,"x":1}]`)
+	time.Sleep(2 * time.Millisecond) // another pulling_id
+	if again := ids("test/1/id", `[{"n":1,"x":1}]`); !slices.Equal(first, again) {
+		t.Errorf("the next pull gives %q, not %q", again, first)
+	}
+	if all := slices.Concat(first, ids("test/1/another", `[{"n":1,"x":1}]`), ids("test/1/id", `[{"n":2,"x":1}]`)); len(all) != 12 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 12 {
+		t.Errorf("collector, table and record do not all count: %q", all)
+	}
+	changed := ids("test/1/id", `[{"n":1,"x":2}]`)
+	if changed[0] != first[0] || changed[1] == first[1] {
+		t.Errorf("with a key only the key counts, without one the record: %q and %q", changed, first)
+	}
+}
+
+func BenchmarkSend(b *testing.B)       { benchmarkSend(b, "") }
+func BenchmarkSendWithID(b *testing.B) { benchmarkSend(b, `, id = "@event_id"`) }
+
+func benchmarkSend(b *testing.B, id string) {
 	globals := starEval(b, messageTraceMap+`
-table = devo.table("cloud.office365.messagetracing", event, time = received)
+table = devo.table("cloud.office365.messagetracing", event, time = received`+id+`)
 def send(records):
     return devo.send(table, records)
 `)

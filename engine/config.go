@@ -31,6 +31,8 @@ type Config struct {
 	ScriptsDir string
 	// Listen is the address of the status server; empty means none.
 	Listen string
+	// Status says who may ask it.
+	Status StatusAccess
 	// LogLevel is debug, info, warn or error. Without starling.log.level, globals.debug decides.
 	LogLevel string
 	// LogFormat is text or json.
@@ -54,6 +56,12 @@ type Config struct {
 type Output struct {
 	Name, Type string
 	Config     *Section
+	// Oversized says what becomes of an event that the output refuses; without a word on it, what
+	// starling.limits.oversized says.
+	Oversized Oversized
+	// OutboxFull says what becomes of what waits for the output when the outbox is full; without a word
+	// on it, what starling.limits.outbox_full says.
+	OutboxFull OutboxFull
 	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
 	Place string
 }
@@ -71,7 +79,7 @@ func (o Output) placed(err error) error {
 // Fingerprint changes when anything about the output does, secrets included. Keep it out of logs.
 func (o Output) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q\n", o.Name, o.Type)
+	fmt.Fprintf(h, "%q %q %q\n", o.Name, o.Type, o.Oversized)
 	o.Config.mapping.write(h)
 	return [sha256.Size]byte(h.Sum(nil))
 }
@@ -257,9 +265,12 @@ func (r *configReader) outputs(top *Section) {
 		kind := output.Required("type")
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
+		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
+		full := output.Choice("outbox_full", string(r.Limits.OutboxFull), string(Wait), string(DropOldest))
 		output.unknown(r.problems)
 		line, col := output.placeOf("type")
-		r.Outputs = append(r.Outputs, Output{e.key, kind, config, place(r.problems.file, line, col) + join(output.path, "type")})
+		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full),
+			Place: place(r.problems.file, line, col) + join(output.path, "type")})
 	}
 }
 

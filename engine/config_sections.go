@@ -100,14 +100,7 @@ func (r *configReader) starling(top *Section) {
 	s := top.sub("starling")
 	r.ScriptsDir = r.scripts(s)
 	s.Path("secrets_folder", defaultSecrets)
-	r.Listen = s.Text("listen", "127.0.0.1:9464")
-	if r.Listen == "off" {
-		r.Listen = ""
-	}
-	if r.Listen != "" && !isAddress(r.Listen) {
-		e, _ := s.find("listen")
-		s.wrong(e, "host:port, such as 127.0.0.1:9464, or off")
-	}
+	r.status(s)
 	level := "info"
 	if r.Debug {
 		level = "debug"
@@ -150,11 +143,17 @@ func (r *configReader) limits(s *Section) {
 		PullTimeout:      s.Seconds("pull_timeout", l.PullTimeout, time.Second, 7*day),
 		Steps:            uint64(s.Int("steps", int64(l.Steps), 1000, math.MaxInt64)),
 		LoadSteps:        uint64(s.Int("load_steps", int64(l.LoadSteps), 1000, math.MaxInt64)),
+		ScriptMemory:     s.Bytes("script_memory", l.ScriptMemory, 16<<20, 1<<40),
 		ResponseBytes:    s.Bytes("response_bytes", l.ResponseBytes, 1<<10, 1<<40),
 		EventBytes:       int(s.Bytes("event_bytes", int64(l.EventBytes), 1<<10, 1<<30)),
+		Oversized:        Oversized(s.Choice("oversized", string(l.Oversized), string(Cut), string(SetAside), string(Fail))),
+		AsideBytes:       s.Bytes("aside_bytes", l.AsideBytes, 1<<10, 1<<50),
 		StagedBytes:      s.Bytes("staged_bytes", l.StagedBytes, 1<<10, 1<<40),
 		HTTPTimeout:      s.Seconds("http_timeout", l.HTTPTimeout, time.Millisecond, day),
 		OutboxBytes:      s.Bytes("outbox_bytes", l.OutboxBytes, 1<<10, 1<<50),
+		OutboxAge:        s.Seconds("outbox_age", 0, 0, 365*day),
+		OutboxFull:       OutboxFull(s.Choice("outbox_full", string(l.OutboxFull), string(Wait), string(DropOldest))),
+		OutboxAlarm:      s.Float("outbox_alarm", l.OutboxAlarm, 0.01, 1),
 		DiskReserve:      s.Bytes("disk_reserve", l.DiskReserve, 32<<20, 1<<50),
 		LogLinesPerPull:  int(s.Int("log_lines_per_pull", int64(l.LogLinesPerPull), 1, 1e9)),
 		TestTimeout:      s.Seconds("test_timeout", l.TestTimeout, time.Millisecond, day),

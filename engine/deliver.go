@@ -36,6 +36,8 @@ type delivery struct {
 	age    time.Duration
 	handed []handed      // epochs that the sink took and has not confirmed; all but empty unless it is Lagging
 	known  uint64        // what Confirmed said last
+	busy   chan error    // gets the result of a call that was abandoned; nil if there is none
+	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	mu     sync.Mutex
 	status SinkStatus
@@ -50,6 +52,12 @@ func (d *delivery) update(f func(*SinkStatus)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f(&d.status)
+}
+
+func (d *delivery) snapshot() SinkStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
 }
 
 // run delivers until ctx ends, or until finish is closed and nothing is left. It never gives up: a
@@ -78,17 +86,11 @@ func (d *delivery) run(ctx context.Context) {
 	}
 }
 
-func (d *delivery) close() {
-	if err := d.sink.Close(); err != nil {
-		d.env.Logger.Warn("output did not close in order", string(KeySink), d.output.Name, "error", d.env.Redactor.Redact(err.Error()))
-	}
-}
-
 func (d *delivery) failed(ctx context.Context, err error, failures int) time.Duration {
 	d.bytes, d.age = max(d.bytes/2, minEpochBytes), minEpochAge
 	wait := min(firstSendBackOff<<min(failures-1, 16), maxSendBackOff)
 	if e, ok := errors.AsType[*Error](err); ok {
-		wait = max(wait, e.Wait)
+		wait = max(wait, min(e.Wait, maxWait))
 	}
 	wait += rand.N(wait/4 + 1)
 	text := d.env.Redactor.Redact(err.Error())
@@ -105,7 +107,13 @@ func (d *delivery) failed(ctx context.Context, err error, failures int) time.Dur
 // more to come.
 func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	from := d.position()
+	if from < d.part {
+		return true, d.isolate(ctx, from)
+	}
 	first, err := d.next(ctx, from, d.quiet())
+	if errors.Is(err, errDropped) {
+		return true, nil
+	}
 	if err != nil {
 		return true, err
 	}
@@ -122,6 +130,10 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	sent, err := d.send(ctx, span, from, first)
 	if err == nil {
 		err = d.ask(ctx, d.sink.Flush)
+	}
+	if refused(err) != nil && d.output.Oversized != Fail {
+		d.part = from + sent.chunks + 1
+		return true, nil // at once, in parts
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -166,6 +178,9 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		idle := time.NewTimer(epochIdle)
 		c, err = d.next(ctx, from+n.chunks, idle.C)
 		idle.Stop()
+		if errors.Is(err, errDropped) {
+			return n, nil
+		}
 		if err != nil {
 			return n, err
 		}

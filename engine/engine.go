@@ -42,6 +42,7 @@ type Engine struct {
 	env        *Env
 	config     *Config
 	loaded     time.Time
+	alarm      alarm
 	sources    *Sources
 	collectors map[string]*collector
 	deliveries map[string]*delivery
@@ -125,7 +126,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 
+	var guard sync.WaitGroup
+	guard.Go(func() { e.guardOutbox(ctx) })
 	e.watch(ctx)
+	guard.Wait()
 
 	e.reloading.Lock() // a reload that is under way ends first, and no other begins
 	defer e.reloading.Unlock()
@@ -244,7 +248,7 @@ func (e *Engine) planCollectors(p *plan) error {
 		c := newCollector(p.env, cc, script)
 		if old != nil {
 			old.mu.Lock()
-			c.status.Pulls, c.status.Events = old.status.Pulls, old.status.Events
+			c.status.Pulls, c.status.Events, c.status.Cut, c.status.SetAside = old.status.Pulls, old.status.Events, old.status.Cut, old.status.SetAside
 			old.mu.Unlock()
 		}
 		p.collectors[key] = c
@@ -291,6 +295,7 @@ func (e *Engine) swap(p *plan) error {
 			e.tasks.stop(old)
 		}
 	}
+	p.env.Store.setPolicy(e.policy(p.config, p.env.Limits))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for key, c := range p.collectors {

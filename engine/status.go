@@ -13,9 +13,10 @@ type Status struct {
 	Config     FileStatus        `json:"config"`
 	Collectors []CollectorStatus `json:"collectors"`
 	Sinks      []SinkStatus      `json:"sinks"`
-	Outbox     BacklogStatus     `json:"outbox"`
-	Disk       *DiskStatus       `json:"disk,omitempty"` // of the state directory; absent if it is not watched
-	Reloads    []ReloadStatus    `json:"reloads"`        // the latest of each subject
+	Outbox     OutboxStatus      `json:"outbox"`
+	Aside      []AsideFile       `json:"aside,omitempty"` // files of events that were set aside
+	Reloads    []ReloadStatus    `json:"reloads"`         // the latest of each subject
+	Disk       *DiskStatus       `json:"disk,omitempty"`  // of the state directory; absent if it is not watched
 }
 
 // FileStatus says which configuration is in use.
@@ -31,7 +32,9 @@ type CollectorStatus struct {
 	Version     string                     `json:"version"` // of the script, as the latest pull runs it
 	State       string                     `json:"state"`   // starting, pulling, waiting, failing, stopped
 	Pulls       int64                      `json:"pulls"`
-	Events      int64                      `json:"events"` // committed since the start
+	Events      int64                      `json:"events"`    // committed since the start
+	Cut         int64                      `json:"cut"`       // of them, shortened
+	SetAside    int64                      `json:"set_aside"` // not among them: too large, and kept in a file
 	LastPull    *time.Time                 `json:"last_pull,omitempty"`
 	LastSuccess *time.Time                 `json:"last_success,omitempty"`
 	NextPull    *time.Time                 `json:"next_pull,omitempty"`
@@ -49,10 +52,16 @@ type SinkStatus struct {
 	State     string        `json:"state"`  // ok, retrying
 	Events    int64         `json:"events"` // acknowledged since the start
 	Bytes     int64         `json:"bytes"`
+	Refused   int64         `json:"refused"`   // events that were refused for good
+	Cut       int64         `json:"cut"`       // of them, shortened and acknowledged
+	SetAside  int64         `json:"set_aside"` // of them, kept in a file
+	Dropped   Dropped       `json:"dropped"`   // since the state began: forgotten because the outbox was full
 	LastAck   *time.Time    `json:"last_ack,omitempty"`
 	Failures  int           `json:"failures"` // in a row
 	LastError string        `json:"last_error,omitempty"`
 	Backlog   BacklogStatus `json:"backlog"`
+
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of its own certificate
 }
 
 // BacklogStatus is what waits for delivery.
@@ -60,6 +69,14 @@ type BacklogStatus struct {
 	Chunks     int64   `json:"chunks"`
 	Bytes      int64   `json:"bytes"` // compressed
 	AgeSeconds float64 `json:"age_seconds"`
+}
+
+// OutboxStatus is what waits for the slowest output.
+type OutboxStatus struct {
+	BacklogStatus
+	// Share is how much of its bounds is used, of that in bytes or that in age, whichever is nearer.
+	Share float64 `json:"share"`
+	State string  `json:"state"` // ok, alarm, full
 }
 
 // ReloadStatus is the outcome of the latest reload of a script, the configuration or an output's files.
@@ -89,9 +106,10 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
-		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now),
+		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: e.env.outbox(now),
 		Disk: e.env.Store.Disk()}
 	cursors, _ := e.env.Store.Cursors()
+	s.Aside, _ = e.env.Store.Aside()
 	for _, key := range sortedKeys(e.collectors) {
 		c := e.collectors[key]
 		c.mu.Lock()
@@ -103,13 +121,22 @@ func (e *Engine) Status() Status {
 	}
 	for _, name := range sortedKeys(e.deliveries) {
 		d := e.deliveries[name]
-		d.mu.Lock()
-		ss := d.status
-		d.mu.Unlock()
+		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
+		ss.CertificateEnds = certificateEnds(d.sink)
+		ss.Dropped = e.env.Store.Dropped(name)
 		s.Sinks = append(s.Sinks, ss)
 	}
 	return s
+}
+
+func certificateEnds(sink Sink) *time.Time {
+	if x, ok := sink.(Expirer); ok {
+		if ends := x.Expires().UTC(); !ends.IsZero() {
+			return &ends
+		}
+	}
+	return nil
 }
 
 func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {

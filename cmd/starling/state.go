@@ -30,7 +30,7 @@ at /status.`,
 	c.PersistentFlags().StringVarP(&s.file, "config", "c", "", "configuration file that names the state directory")
 	c.PersistentFlags().StringVar(&s.dir, "state", "", "the state directory itself")
 	c.MarkFlagsMutuallyExclusive("config", "state")
-	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset())
+	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newAside())
 	return c
 }
 
@@ -57,15 +57,25 @@ func (s *stateTool) command(c cobra.Command, args cobra.PositionalArgs, do func(
 	return &c
 }
 
-func (s *stateTool) open() (err error) {
-	dir, outbox := s.dir, engine.Limits{}.WithDefaults().OutboxBytes
+func (s *stateTool) open() error {
+	dir, outbox, err := s.find()
+	if err != nil {
+		return err
+	}
+	s.store, err = engine.OpenStore(dir, outbox)
+	return fail(err, engine.CodeStore)
+}
+
+// find returns the state directory and the bound of the outbox.
+func (s *stateTool) find() (dir string, outbox int64, err error) {
+	dir, outbox = s.dir, engine.Limits{}.WithDefaults().OutboxBytes
 	if dir == "" {
 		config, err := s.p.loadConfig(s.file)
 		if err != nil {
-			return err
+			return "", 0, err
 		}
 		if config.StateDir == "" {
-			return &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
+			return "", 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
 		}
 		dir, outbox = config.StateDir, config.Limits.OutboxBytes
 		for _, c := range config.Collectors {
@@ -74,10 +84,9 @@ func (s *stateTool) open() (err error) {
 		s.known = append(s.known, config.Disabled...)
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
+		return "", 0, &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
 	}
-	s.store, err = engine.OpenStore(dir, outbox)
-	return fail(err, engine.CodeStore)
+	return dir, outbox, nil
 }
 
 func (s *stateTool) newList() *cobra.Command {
