@@ -30,7 +30,7 @@ at /status.`,
 	c.PersistentFlags().StringVarP(&s.file, "config", "c", "", "configuration file that names the state directory")
 	c.PersistentFlags().StringVar(&s.dir, "state", "", "the state directory itself")
 	c.MarkFlagsMutuallyExclusive("config", "state")
-	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset())
+	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newInspect(), s.newRepair())
 	return c
 }
 
@@ -57,27 +57,36 @@ func (s *stateTool) command(c cobra.Command, args cobra.PositionalArgs, do func(
 	return &c
 }
 
-func (s *stateTool) open() (err error) {
-	dir, outbox := s.dir, engine.Limits{}.WithDefaults().OutboxBytes
-	if dir == "" {
-		config, err := s.p.loadConfig(s.file)
-		if err != nil {
-			return err
-		}
-		if config.StateDir == "" {
-			return &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
-		}
-		dir, outbox = config.StateDir, config.Limits.OutboxBytes
-		for _, c := range config.Collectors {
-			s.known = append(s.known, c.Key())
-		}
-		s.known = append(s.known, config.Disabled...)
+func (s *stateTool) open() error {
+	outbox, err := s.find()
+	if err != nil {
+		return err
 	}
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(s.dir); err != nil {
 		return &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
 	}
-	s.store, err = engine.OpenStore(dir, outbox)
+	s.store, err = engine.OpenStore(s.dir, outbox)
 	return fail(err, engine.CodeStore)
+}
+
+// find finds the state directory, and the collectors where there is a configuration.
+func (s *stateTool) find() (outbox int64, err error) {
+	if s.dir != "" {
+		return engine.Limits{}.WithDefaults().OutboxBytes, nil
+	}
+	config, err := s.p.loadConfig(s.file)
+	if err != nil {
+		return 0, err
+	}
+	if config.StateDir == "" {
+		return 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
+	}
+	s.dir = config.StateDir
+	for _, c := range config.Collectors {
+		s.known = append(s.known, c.Key())
+	}
+	s.known = append(s.known, config.Disabled...)
+	return config.Limits.OutboxBytes, nil
 }
 
 func (s *stateTool) newList() *cobra.Command {
