@@ -274,11 +274,16 @@ func TestSlowAnswersEndAtTheTimeout(t *testing.T) {
 		}
 	})
 	defer close(stop)
-	_, err := n.pullOnce(t, `base, timeout = 0.05, retry = http.retry(1, backoff = 0.001)`, `return api.get("/?sig=abcdefgh")`)
+	s := n.load(t, `
+api = http.client(base, timeout = 0.05, retry = http.retry(1, backoff = 0.001))
+def pull():
+    return api.get("/?sig=abcdefgh")
+`)
+	_, err := s.pull(t.Context())
 	wantError(t, err, engine.CodeUpstream, "no complete answer within 50ms")
 	n.noSecrets(t, err, "abcdefgh")
-	if got := len(n.requests()); got != 2 {
-		t.Errorf("got %d requests, want 2", got)
+	if s.stats.Requests != 2 { // the server of a busy machine may see neither in time
+		t.Errorf("got %d requests, want 2", s.stats.Requests)
 	}
 }
 

@@ -162,11 +162,16 @@ func (s scope) credentialed(u *url.URL) bool { return origin(u) == origin(s.base
 func shownURL(r *engine.Redactor, u *url.URL, masked []string) string {
 	shown := *u
 	shown.User = nil
+	if path := r.Redact(u.Path); path != u.Path {
+		shown.Path, shown.RawPath = path, path
+	}
 	if u.RawQuery != "" {
 		pairs := strings.Split(u.RawQuery, "&")
 		for i, pair := range pairs {
-			name, _, ok := strings.Cut(pair, "=")
-			if ok && isSecretParam(name, masked) {
+			name, value, ok := strings.Cut(pair, "=")
+			// However a secret is escaped, it is known by what it means.
+			plain, err := url.QueryUnescape(value)
+			if ok && (isSecretParam(name, masked) || err == nil && r.Redact(plain) != plain) {
 				pairs[i] = name + "=" + hidden
 			}
 		}

@@ -192,6 +192,7 @@ func (r *configReader) read(root *node) {
 		r.problems.add(root.line, root.col, "", "got %s, want a mapping with globals, outputs and inputs", root.shown())
 		return
 	}
+	r.secretsFolder(root)
 	for _, e := range root.entries {
 		if e.key != "inputs" { // those are expanded one by one, if enabled
 			r.expander.expand(e.value, join("", e.key), e.key)
@@ -206,6 +207,23 @@ func (r *configReader) read(root *node) {
 	top.unknown(r.problems)
 	r.Files = append([]string{r.File}, r.expander.files...)
 	r.Secrets = r.expander.secrets
+	r.Warnings = append(r.Warnings, r.expander.warnings...)
+}
+
+// defaultSecrets is where Docker puts secrets.
+const defaultSecrets = "/run/secrets"
+
+// secretsFolder reads starling.secrets_folder ahead of the rest, which may name secrets in it.
+func (r *configReader) secretsFolder(root *node) {
+	r.expander.folder = defaultSecrets
+	starling, ok := root.find("starling")
+	if !ok {
+		return
+	}
+	if e, ok := starling.value.find("secrets_folder"); ok {
+		r.expander.expand(e.value, "starling.secrets_folder", e.key)
+		r.expander.folder, r.expander.done = e.value.text, e.value
+	}
 }
 
 func (r *configReader) warn(line, col int, path, format string, args ...any) {

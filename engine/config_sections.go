@@ -99,6 +99,7 @@ func (r *configReader) persistence(globals *Section) {
 func (r *configReader) starling(top *Section) {
 	s := top.sub("starling")
 	r.ScriptsDir = r.scripts(s)
+	s.Path("secrets_folder", defaultSecrets)
 	r.Listen = s.Text("listen", "127.0.0.1:9464")
 	if r.Listen == "off" {
 		r.Listen = ""

@@ -18,6 +18,8 @@ import (
 //	${NAME:-default}   the same, or default if NAME is unset or empty
 //	${file:path}       the content of a file without the line break at its end; a relative path
 //	                   starts at the base directory
+//	${secret:NAME}     the same for the file NAME in starling.secrets_folder, where Docker and Kubernetes
+//	                   put secrets
 //	$$                 a dollar sign
 //
 // A dollar sign before anything else stays as it is. The result is a text and is not expanded
@@ -30,8 +32,12 @@ type expander struct {
 	env      func(name string) (string, bool)
 	problems *problems
 
-	files   []string // absolute paths of what was read
-	secrets []string // values that must not be seen
+	folder string // of secrets
+	done   *node  // what was expanded ahead of the rest
+
+	files    []string // absolute paths of what was read
+	secrets  []string // values that must not be seen
+	warnings []string
 }
 
 var (
@@ -47,7 +53,7 @@ func (x *expander) expand(n *node, path, key string) {
 	for i, item := range n.items {
 		x.expand(item, fmt.Sprintf("%s[%d]", path, i), key)
 	}
-	if n.kind != scalarNode || n.isNull() {
+	if n.kind != scalarNode || n.isNull() || n == x.done {
 		return
 	}
 	if _, text := n.value.(string); text {
@@ -59,6 +65,21 @@ func (x *expander) expand(n *node, path, key string) {
 		}
 		n.secret = true
 		x.hide(n.text)
+	}
+	if n.secret {
+		x.warnIfShort(n, path, n.text)
+	}
+}
+
+// warnIfShort warns about a secret that a Redactor does not look for.
+func (x *expander) warnIfShort(n *node, path, text string) {
+	if text == "" || len(text) >= minSecret {
+		return
+	}
+	warning := place(x.problems.file, n.line, n.col) +
+		fmt.Sprintf("%s: is a secret of less than %d bytes, which is not taken out of logs and errors: it cannot be told from other texts", path, minSecret)
+	if !slices.Contains(x.warnings, warning) {
+		x.warnings = append(x.warnings, warning)
 	}
 }
 
@@ -92,7 +113,10 @@ func (x *expander) scalar(n *node, path string) {
 				x.problems.add(n.line, n.col, path, "%v", err)
 				return
 			}
-			alone = len(rest) == len(n.text) && before == "" && left == "" && !strings.HasPrefix(inside, "file:")
+			alone = len(rest) == len(n.text) && before == "" && left == "" && variable.MatchString(inside)
+			if secret {
+				x.warnIfShort(n, path, value)
+			}
 			n.hidden, n.secret = true, n.secret || secret
 			out.WriteString(value)
 			rest = left
@@ -118,9 +142,14 @@ func (x *expander) reference(inside string) (value string, secret bool, err erro
 		x.hide(value)
 		return value, true, err
 	}
+	if name, ok := strings.CutPrefix(inside, "secret:"); ok {
+		value, err := x.secretFile(name)
+		x.hide(value)
+		return value, true, err
+	}
 	m := variable.FindStringSubmatch(inside)
 	if m == nil {
-		return "", false, errors.New("${…} is neither ${NAME}, ${NAME:-default} nor ${file:path}; write $${ for the two characters themselves")
+		return "", false, errors.New("${…} is none of ${NAME}, ${NAME:-default}, ${file:path} and ${secret:NAME}; write $${ for the two characters themselves")
 	}
 	name, hasDefault, def := m[1], m[2] != "", m[3]
 	value, set := x.env(name)
@@ -137,6 +166,16 @@ func (x *expander) reference(inside string) (value string, secret bool, err erro
 		x.hide(value)
 	}
 	return value, secret, nil
+}
+
+// secretName is what Docker and Kubernetes call a secret. Names that begin with two dots are Kubernetes' own.
+var secretName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`)
+
+func (x *expander) secretFile(name string) (string, error) {
+	if !secretName.MatchString(name) {
+		return "", errors.New("${secret:NAME} takes a name of letters, digits, -, _ and dots, which is a file in starling.secrets_folder")
+	}
+	return x.file(filepath.Join(x.folder, name))
 }
 
 // maxSecretFile is the size of the largest file that ${file:…} takes: keys and tokens are far smaller.

@@ -1,11 +1,15 @@
 package engine
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -18,13 +22,22 @@ const sanitized = "****SANITIZED****"
 // A Secret is a text that never shows itself: printing, formatting and encoding it all give
 // ****SANITIZED****. In a script it is a value of type "secret", which can be handed to builtins
 // that need one and to nothing else: it has no methods, no operators and no length.
-type Secret struct{ text string }
+// Two secrets are equal only if one is a copy of the other.
+type Secret struct {
+	// A pointer, because fmt prints unexported fields without asking their methods.
+	text *string
+}
 
 // NewSecret hides text.
-func NewSecret(text string) Secret { return Secret{text} }
+func NewSecret(text string) Secret { return Secret{&text} }
 
 // Reveal returns the hidden text, for the one place that puts it on the wire.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 func (s Secret) String() string               { return sanitized }
 func (s Secret) GoString() string             { return sanitized }
@@ -35,7 +48,7 @@ func (s Secret) LogValue() slog.Value         { return slog.StringValue(sanitize
 // Type is "secret". It, Freeze, Truth and Hash make a Secret a starlark.Value.
 func (s Secret) Type() string          { return "secret" }
 func (s Secret) Freeze()               {}
-func (s Secret) Truth() starlark.Bool  { return s.text != "" }
+func (s Secret) Truth() starlark.Bool  { return s.Reveal() != "" }
 func (s Secret) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: secret") }
 
 var _ starlark.Value = Secret{}
@@ -53,7 +66,8 @@ type Redactor struct {
 // minSecret is the length, in bytes, below which a secret is not searched for: shorter texts occur by chance.
 const minSecret = 6
 
-// Add makes text a known secret, also in its URL-escaped and JSON-escaped forms.
+// Add makes text a known secret, also as URLs, forms, JSON, HTML and base64 write it, and each line of
+// it, if it has several.
 func (r *Redactor) Add(text string) {
 	if len(text) < minSecret {
 		return
@@ -107,16 +121,43 @@ func (r *Redactor) Redact(text string) string {
 	return r.replacer.Replace(text)
 }
 
-// secretForms lists the ways in which a secret can be written in a URL, a form or JSON.
+// secretForms lists the ways in which a secret can be written.
 func secretForms(s string) []string {
 	forms := []string{s}
-	for _, f := range []string{url.QueryEscape(s), url.PathEscape(s), jsonEscape(s)} {
-		if !slices.Contains(forms, f) {
-			forms = append(forms, f)
+	add := func(form string) {
+		if len(form) >= minSecret && !slices.Contains(forms, form) {
+			forms = append(forms, form)
 		}
+	}
+	texts := []string{s}
+	if strings.Contains(s, "\n") { // such as a key in PEM, whose armour is no secret
+		for line := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '\n' || r == '\r' }) {
+			if len(line) >= minSecretLine && !strings.HasPrefix(line, "-----") {
+				texts = append(texts, line)
+				add(line)
+			}
+		}
+	}
+	for _, text := range texts {
+		for _, escaped := range []string{url.QueryEscape(text), url.PathEscape(text)} {
+			add(escaped)
+			add(lowerEscapes.ReplaceAllStringFunc(escaped, strings.ToLower))
+		}
+		add(jsonEscape(text))
+		quoted := strconv.Quote(text)
+		add(quoted[1 : len(quoted)-1])
+		add(html.EscapeString(text))
+		add(strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(text)), "="))
+		add(strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(text)), "="))
 	}
 	return forms
 }
+
+// minSecretLine is the length from which a line of a secret is searched for alone.
+const minSecretLine = 16
+
+// lowerEscapes finds percent escapes, which some servers write in lower case.
+var lowerEscapes = regexp.MustCompile(`%[0-9A-F]{2}`)
 
 func jsonEscape(s string) string {
 	quoted, err := json.Marshal(s)

@@ -12,37 +12,49 @@ import (
 // some. Receivers exist that never send a close_notify, so the default learns: when nothing but
 // orderly ends without one have come for some epochs in a row, the receiver is one of those.
 //
+// Others never end their side at all. For those there is the window, which the default falls back on too.
+// A receiver that hangs looks the same, so one that has answered a half-close once is never taken for
+// one of them.
+//
 // It belongs to the goroutine that delivers.
 type confirmation struct {
-	mode string // closeNotify, fin or auto
+	mode string // closeNotify, fin, byWindow or auto
 	log  *slog.Logger
 	op   string
 
 	bare     int  // orderly ends without close_notify in a row
 	notified bool // a close_notify was seen
 	told     bool
+
+	answered bool // the receiver has answered a half-close, if only once
+	silent   int  // half-closes without an answer
 }
 
 const (
 	auto        = "auto"
 	closeNotify = "close_notify"
 	fin         = "fin"
+	byWindow    = "window"
 
 	// learnAfter ends in a row without close_notify show that a receiver never sends one;
 	// relearnAfter where it has sent one before, as with a balancer over different receivers.
 	learnAfter   = 3
 	relearnAfter = 6
+	// silentAfter half-closes in a row that nobody answers, and none that somebody did, show that the
+	// receiver never will.
+	silentAfter = 5
 )
 
 // judge returns nil if the end of a connection, in good order, is an acknowledgement: io.EOF, which is a
 // close_notify here and on plain TCP a FIN, or errBareFIN when that suffices.
 func (c *confirmation) judge(err error) error {
+	c.answered = true
 	if err == io.EOF {
 		c.bare, c.notified = 0, true
 		return nil
 	}
 	c.bare++
-	if c.mode == fin || c.mode == auto && c.bare >= c.patience() {
+	if c.mode == byWindow || c.mode == fin || c.mode == auto && c.bare >= c.patience() {
 		c.tell()
 		return nil
 	}
@@ -63,4 +75,17 @@ func (c *confirmation) tell() {
 	c.told = true
 	c.log.Warn("this receiver ends connections without TLS's close_notify; from now on its FIN counts as the acknowledgement, "+
 		"which a receiver that is killed at that moment can give wrongly", "output", c.op)
+}
+
+// windowed reports whether epochs are confirmed by the window.
+func (c *confirmation) windowed() bool {
+	return c.mode == byWindow || c.mode == auto && !c.answered && c.silent >= silentAfter
+}
+
+// unanswered notes a half-close that the receiver's kernel has and nobody answered.
+func (c *confirmation) unanswered() {
+	if c.silent++; c.mode == auto && !c.answered && c.silent == silentAfter {
+		c.log.Warn("this receiver does not answer the end of a connection; from now on what its kernel has counts as delivered after replay_window "+
+			"more bytes or replay_age, and a receiver that hangs for longer and is then killed can lose events", "output", c.op)
+	}
 }

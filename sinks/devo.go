@@ -9,7 +9,7 @@ type devo struct {
 }
 
 var (
-	_ engine.Sink     = (*devo)(nil)
+	_ engine.Lagging  = (*devo)(nil)
 	_ engine.Reloader = (*devo)(nil)
 )
 
@@ -24,16 +24,16 @@ var (
 //	                 Devo's own collectors have it; strict: its name must also be address (devo)
 //	confirmation     which end of a connection acknowledges what was sent on it: close_notify (TLS's
 //	                 own), fin (the mere end of TCP's stream, for receivers that never send a
-//	                 close_notify), or auto (find out which of them this receiver is)
+//	                 close_notify), window (for receivers that never end it, as for syslog), or auto
+//	                 (find out which of them this receiver is)
 //
 // The keys of Devo's collectors for retries, compression and statistics are accepted and not used: the
 // engine retries for as long as it takes, and nothing is sent compressed.
 func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
-	s := &devo{epochs: newEpochs(out, env, 443)}
+	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}
 	c.Choice("type", "SSL", "SSL")
 	s.credential = newCredential(c, s.target)
-	s.confirmation.mode = c.Choice("confirmation", auto, auto, closeNotify, fin)
 	c.Int("concurrent_connections", 1, 1, 1)
 	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
 		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",

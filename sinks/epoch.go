@@ -27,15 +27,19 @@ const (
 //
 // This proves that whoever ends the connection has read everything: the receiver, or a balancer in
 // front of it. Nothing a sender can see proves more.
+//
+// For receivers that never answer there is the window instead: see there, and at Settle.
 type epochs struct {
 	target
 	config  func() *tls.Config              // the present one; returns nil for plain TCP
 	explain func(error) (text, hint string) // puts an error into words; no hint if nobody knows one
 
-	confirm time.Duration // how long to wait for the receiver's end
-	timeout time.Duration // how long one write may take
+	patience time.Duration // how long to wait for the receiver's end
+	timeout  time.Duration // how long one write may take
 
 	confirmation confirmation
+	window       window
+	confirmed    uint64 // epochs
 
 	frames framer
 	buf    []byte
@@ -50,6 +54,9 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 	if ctx.Err() != nil {
 		return s.failed(ctx, context.Cause(ctx))
 	}
+	if err := s.begin(ctx); err != nil {
+		return s.failed(ctx, err)
+	}
 	for i := range events {
 		s.buf = s.frames.append(s.buf, &events[i])
 		s.dirty = true
@@ -60,21 +67,83 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 			return s.failed(ctx, err)
 		}
 		// The next epoch will need a connection soon: there is more than one write of this one.
-		if s.spare == nil {
+		if s.spare == nil && !s.confirmation.windowed() {
 			s.spare = newSpare(s.dial)
 		}
 	}
 	return nil
 }
 
-// Flush ends the connection and returns nil when the receiver has ended it too, having read it all.
+// begin ends a connection that has lasted over epochs, if it is over or to be renewed.
+func (s *epochs) begin(ctx context.Context) error {
+	switch {
+	case s.dirty || s.link == nil:
+	case len(s.window.epochs) == 0 && s.link.isOver():
+		s.reset((*link).close)
+	case s.link.config != s.config() || time.Since(s.link.made) > maxAge:
+		return s.settle(ctx)
+	}
+	return nil
+}
+
+// Flush ends the connection and returns nil when the receiver has ended it too, having read it all. With
+// the window the connection goes on, and the epoch is confirmed later.
 func (s *epochs) Flush(ctx context.Context) error {
 	if !s.dirty {
 		return nil
 	}
+	if s.confirmation.windowed() {
+		return s.hand(ctx)
+	}
 	if err := s.end(ctx); err != nil {
 		return s.failed(ctx, err)
 	}
+	s.confirmed++
+	s.reset((*link).close)
+	return nil
+}
+
+// hand writes what is left of the epoch.
+func (s *epochs) hand(ctx context.Context) error {
+	if err := s.put(ctx); err != nil {
+		return s.failed(ctx, err)
+	}
+	if s.link.isOver() {
+		return s.failed(ctx, errEarly)
+	}
+	s.window.epochs = append(s.window.epochs, handed{end: s.link.wire.sent.Load()})
+	s.dirty = false
+	s.confirm()
+	return nil
+}
+
+func (s *epochs) confirm() {
+	if s.link != nil {
+		bytes, room := taken(s.link.tcp, s.link.wire.sent.Load())
+		s.confirmed += s.window.confirm(bytes, room, time.Now())
+	}
+}
+
+// Confirmed returns how many epochs the receiver has.
+func (s *epochs) Confirmed() uint64 { return s.confirmed }
+
+// Settle ends the connection that is open with the window. The receiver's own end confirms all of it;
+// without that, it must go on for the window's age after the receiver's kernel has taken everything.
+func (s *epochs) Settle(ctx context.Context) error {
+	if s.link == nil {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return s.failed(ctx, err)
+	}
+	return nil
+}
+
+func (s *epochs) settle(ctx context.Context) error {
+	if err := s.finish(ctx, s.window.age); err != nil && !(errors.Is(err, errNoAnswer) && queued(s.link.tcp) == 0) {
+		return err
+	}
+	s.confirmed += s.window.settle()
 	s.reset((*link).close)
 	return nil
 }
@@ -83,6 +152,15 @@ func (s *epochs) end(ctx context.Context) error {
 	if err := s.put(ctx); err != nil {
 		return err
 	}
+	err := s.finish(ctx, s.patience)
+	if errors.Is(err, errNoAnswer) && queued(s.link.tcp) == 0 {
+		s.confirmation.unanswered()
+	}
+	return err
+}
+
+// finish ends the connection and waits for the receiver's end, for patience.
+func (s *epochs) finish(ctx context.Context, patience time.Duration) error {
 	if s.link.isOver() {
 		// It did not end because of what follows, so it says nothing about what was read.
 		return errEarly
@@ -90,7 +168,7 @@ func (s *epochs) end(ctx context.Context) error {
 	if err := s.link.closeWrite(ctx, s.timeout); err != nil {
 		return err
 	}
-	if err := s.link.answer(ctx, s.confirm); err != nil {
+	if err := s.link.answer(ctx, patience); err != nil {
 		return err
 	}
 	return s.confirmation.judge(s.link.err)
@@ -144,6 +222,8 @@ func (s *epochs) reset(end func(*link)) {
 // the spare too: what happened to one connection may have happened to the other.
 func (s *epochs) failed(ctx context.Context, err error) error {
 	s.dropSpare()
+	s.confirm()
+	s.window.settle()
 	if ctx.Err() != nil {
 		s.reset((*link).close)
 		return &engine.Error{Code: engine.CodeCanceled, Op: s.op, Err: context.Cause(ctx)}

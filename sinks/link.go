@@ -18,6 +18,8 @@ const (
 	// A receiver that says it is done closes its socket at once; this is how long the segment that
 	// says whether it did so in order may take.
 	closingTimeout = 2 * time.Second
+	// maxAge is how long a connection may last over epochs. The next one resolves the receiver's name anew.
+	maxAge = time.Hour
 )
 
 // dialer notices a dead peer in about 30 s; with Go's defaults it takes 150 s and more.
@@ -37,8 +39,9 @@ type link struct {
 		io.ReadWriter
 		CloseWrite() error
 	}
-	wire   *wire       // below TLS; nil without it
+	wire   *wire       // below TLS, or the stream itself
 	config *tls.Config // what it was made with
+	made   time.Time
 
 	over  chan struct{} // closed when the receiver's stream is over, for good or bad
 	ended chan struct{} // closed when it is also known how the connection ended
@@ -54,9 +57,9 @@ func dialTCP(ctx context.Context, address string, config *tls.Config, listen fun
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	l := &link{tcp: tcp, stream: tcp, config: config, over: make(chan struct{}), ended: make(chan struct{})}
+	l := &link{tcp: tcp, wire: &wire{TCPConn: tcp}, config: config, made: time.Now(), over: make(chan struct{}), ended: make(chan struct{})}
+	l.stream = l.wire
 	if config != nil {
-		l.wire = &wire{TCPConn: tcp}
 		secure := tls.Client(l.wire, config)
 		ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errHandshake)
 		defer cancel()
@@ -78,7 +81,14 @@ var errHandshake = fmt.Errorf("no end of the TLS handshake within %s", connectTi
 // wire is the TCP connection as crypto/tls sees it.
 type wire struct {
 	*net.TCPConn
-	eof atomic.Bool // the peer's FIN was read
+	eof  atomic.Bool  // the peer's FIN was read
+	sent atomic.Int64 // bytes written
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.TCPConn.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
 }
 
 // Read notes the end of the stream, for crypto/tls does not tell it from a close_notify: it returns
@@ -105,7 +115,7 @@ func (l *link) read(listen func(io.Reader) error) {
 	defer close(l.ended)
 	l.err = listen(l.stream)
 	close(l.over)
-	if l.wire == nil {
+	if l.config == nil {
 		return
 	}
 	if (l.err == io.EOF && l.wire.eof.Load()) || errors.Is(l.err, io.ErrUnexpectedEOF) {
@@ -173,7 +183,7 @@ func (l *link) write(ctx context.Context, timeout time.Duration, b []byte) error
 // closeWrite says that nothing more will come: close_notify, if there is TLS, and FIN.
 func (l *link) closeWrite(ctx context.Context, timeout time.Duration) error {
 	return l.bounded(ctx, timeout, func() error {
-		if err := l.stream.CloseWrite(); err != nil || l.wire == nil {
+		if err := l.stream.CloseWrite(); err != nil || l.config == nil {
 			return err
 		}
 		return l.tcp.CloseWrite()

@@ -69,7 +69,13 @@ func offer(ctx context.Context, sink engine.Sink, events []engine.Event) error {
 			return err
 		}
 	}
-	return sink.Flush(ctx)
+	if err := sink.Flush(ctx); err != nil {
+		return err
+	}
+	if lagging, ok := sink.(engine.Lagging); ok {
+		return lagging.Settle(ctx)
+	}
+	return nil
 }
 
 // wantEverything fails unless every event is among the bodies received.
@@ -107,7 +113,7 @@ func TestFaultsAreNeverAcknowledged(t *testing.T) {
 				t.Parallel()
 				sink, receiver := start(t)
 				if c.short {
-					sink.confirm, sink.timeout = 300*time.Millisecond, 300*time.Millisecond
+					sink.patience, sink.timeout = 300*time.Millisecond, 300*time.Millisecond
 				}
 				events := sinktest.Events(0, 5000)
 				if err := offer(t.Context(), sink, events[:1000]); err != nil {
@@ -133,7 +139,7 @@ func TestFaultsAreNeverAcknowledged(t *testing.T) {
 					t.Errorf("got code %q", code)
 				}
 				receiver.Mend()
-				sink.confirm, sink.timeout = confirmTimeout, writeTimeout
+				sink.patience, sink.timeout = confirmTimeout, writeTimeout
 				if err := offer(t.Context(), sink, events[1000:]); err != nil {
 					t.Fatalf("the next offer: %v", err)
 				}
@@ -180,7 +186,7 @@ func TestSlowReceiverGetsTheTimeItNeeds(t *testing.T) {
 	t.Parallel()
 	sink, receiver := sides["devo"](t)
 	receiver.Break(sinktest.Fault{Pause: 2 * time.Millisecond})
-	sink.confirm = 500 * time.Millisecond
+	sink.patience = 500 * time.Millisecond
 	events := sinktest.Events(0, 6000)
 	for i := range events {
 		events[i].Body = append(events[i].Body, strings.Repeat(" ", 600)...)
@@ -189,7 +195,7 @@ func TestSlowReceiverGetsTheTimeItNeeds(t *testing.T) {
 	if err := offer(t.Context(), sink, events); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took < sink.confirm {
+	if took := time.Since(begun); took < sink.patience {
 		t.Fatalf("took %s: too fast to prove anything", took)
 	}
 	wantEverything(t, receiver.Bodies(), events)

@@ -37,10 +37,6 @@ var (
 	_ engine.Reloader = (*secureRelp)(nil)
 )
 
-// sessionAge is how long a session may last. The next one resolves the name of the receiver anew and
-// has the certificates of that day.
-const sessionAge = time.Hour
-
 // newRelp makes a sink of the type relp: RELP, in which the receiver answers every event, to rsyslog for
 // one (imrelp). Its keys:
 //
@@ -103,7 +99,7 @@ func (s *relp) begin(ctx context.Context) error {
 	if s.dirty {
 		return nil
 	}
-	if s.session != nil && (s.session.isOver() || s.session.config != s.config() || time.Since(s.session.made) > sessionAge) {
+	if s.session != nil && (s.session.isOver() || s.session.config != s.config() || time.Since(s.session.made) > maxAge) {
 		s.session.end()
 		s.session = nil
 	}

@@ -26,7 +26,6 @@ var errServerClose = errors.New("the receiver ended the session")
 // session is one connection that speaks RELP. All but listen is for one goroutine.
 type session struct {
 	*link
-	made    time.Time
 	answers chan relpFrame
 	quit    chan struct{} // closed when nobody takes answers any more
 
@@ -37,7 +36,7 @@ type session struct {
 // dialSession connects to address and opens a session, in which window events may lack an answer.
 func dialSession(ctx context.Context, address string, config *tls.Config, window int, patience time.Duration) (*session, error) {
 	// There is room for all answers that can be missing: the receiver never waits for us to read.
-	s := &session{made: time.Now(), answers: make(chan relpFrame, window), quit: make(chan struct{}), pending: map[int]*engine.Event{}}
+	s := &session{answers: make(chan relpFrame, window), quit: make(chan struct{}), pending: map[int]*engine.Event{}}
 	var err error
 	if s.link, err = dialTCP(ctx, address, config, s.listen); err != nil {
 		return nil, err

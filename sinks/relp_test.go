@@ -108,7 +108,7 @@ func TestRelpSessionLastsOverEpochs(t *testing.T) {
 	<-sink.session.ended
 	receiver.Mend()
 	wantSessions(2)
-	sink.session.made = time.Now().Add(-sessionAge - time.Second)
+	sink.session.made = time.Now().Add(-maxAge - time.Second)
 	wantSessions(3)
 	// Transactions begin anew.
 	sink.session.last = lastTransaction - 5

@@ -25,6 +25,19 @@ func queued(conn *net.TCPConn) (n int) {
 	return n
 }
 
+// taken returns how many of the bytes written the peer's kernel has acknowledged, also after the
+// connection broke, and the largest window that it offers at present: what it has room for, unread.
+func taken(conn *net.TCPConn, _ int64) (bytes, room int64) {
+	_ = withSocket(conn, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.Bytes_acked > 0 {
+			bytes, room = int64(info.Bytes_acked)-1, int64(info.Snd_wnd) // the first counts SYN
+		}
+		return err
+	})
+	return bytes, room
+}
+
 // tcpClosing is TCP_CLOSING of Linux's net/tcp_states.h: both sides have sent FIN, ours is not
 // acknowledged.
 const tcpClosing = 11

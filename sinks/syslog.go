@@ -19,12 +19,21 @@ import (
 //	hostname         HOST in the header of events whose table names none (this machine's name)
 //	multiline        octet counting instead of lines, for receivers that know it (false)
 //	confirm_timeout  seconds to wait for the receiver to answer the end of an epoch (10)
+//	confirmation     what acknowledges events: fin (the receiver ends its side of a connection when we
+//	                 end ours), window (for receivers that never do: see below), or auto (find out
+//	                 which of them this receiver is)
+//	replay_window    with window: an event counts as delivered when the receiver's kernel has taken this
+//	                 many more bytes, and at least twice what it offers to hold (8MiB)
+//	replay_age       with window: or this many seconds after it was taken, if the connection goes on (15)
+//
+// With window, what the receiver's kernel has and its program does not read for longer is lost if the
+// program is killed then, and a pause makes the next events wait for replay_age.
 //
 // concurrent_connections and period_sender_stats_in_seconds of Devo's collectors are accepted and not
 // used: order needs one connection, and statistics are metrics.
 func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
-	s := newEpochs(out, env, 0)
+	s := newEpochs(out, env, 0, auto, fin, byWindow)
 	s.config = func() *tls.Config { return nil }
 	c.Ignore("concurrent_connections", "period_sender_stats_in_seconds")
 	if err := c.Err(); err != nil {
@@ -34,17 +43,21 @@ func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
 }
 
 // newEpochs reads the keys that syslog and devo have in common. A port of 0 means that there is no default.
-func newEpochs(out engine.Output, env Env, port int64) *epochs {
+func newEpochs(out engine.Output, env Env, port int64, confirmations ...string) *epochs {
 	c := out.Config
 	t := newTarget(out, port)
 	multiline := c.Bool("multiline", false)
 	return &epochs{
 		target:       t,
 		explain:      explainNetwork,
-		confirm:      c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
+		patience:     c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
 		timeout:      writeTimeout,
-		confirmation: confirmation{mode: closeNotify, log: env.Logger, op: t.op},
-		frames:       framer{host: c.Text("hostname", env.Hostname), counted: multiline, lineFeeds: multiline},
+		confirmation: confirmation{mode: c.Choice("confirmation", auto, confirmations...), log: env.Logger, op: t.op},
+		window: window{
+			size: c.Bytes("replay_window", 8<<20, 0, 1<<30),
+			age:  c.Seconds("replay_age", 15*time.Second, time.Second, time.Hour),
+		},
+		frames: framer{host: c.Text("hostname", env.Hostname), counted: multiline, lineFeeds: multiline},
 	}
 }
 

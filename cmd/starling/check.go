@@ -60,7 +60,10 @@ func (p *program) check(file string, asJSON bool) error {
 		var found engine.Checked
 		found, err = engine.Check(config, p.engineOptions(slog.New(slog.DiscardHandler)))
 		r.Collectors, r.Outputs, r.Scripts = append(r.Collectors, found.Collectors...), append(r.Outputs, found.Outputs...), append(r.Scripts, found.Scripts...)
-		r.Disabled, r.Warnings = append(r.Disabled, config.Disabled...), append(r.Warnings, config.Warnings...)
+		r.Disabled = append(r.Disabled, config.Disabled...)
+		for _, w := range config.Warnings {
+			r.Warnings = append(r.Warnings, p.redactor.Redact(w))
+		}
 	}
 	for _, text := range p.problems(err) {
 		r.Problems = append(r.Problems, newProblem(text))

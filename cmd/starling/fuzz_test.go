@@ -186,7 +186,7 @@ func FuzzStatusRequest(f *testing.F) {
 			return
 		}
 		status := engine.Status{Name: failure, Collectors: []engine.CollectorStatus{{State: "failing", LastError: failure}}}
-		handler := statusHandler(context.Background(), func() engine.Status { return status }, metrics)
+		handler := statusHandler(context.Background(), func() engine.Status { return status }, metrics, nil)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		got := w.Result()

@@ -138,3 +138,16 @@ func (h *traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h *traceHandler) WithGroup(name string) slog.Handler {
 	return &traceHandler{h.Handler.WithGroup(name), h.has}
 }
+
+// redacting takes known secrets out of each text that is written to it.
+type redacting struct {
+	w io.Writer
+	r *engine.Redactor
+}
+
+func (w redacting) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(w.w, w.r.Redact(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

@@ -93,7 +93,7 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 			return nil, fail(err, "")
 		}
 		s.listen = l.Addr().String()
-		stopServing = serve(l, statusHandler(ctx, e.Status, tel.metrics), log)
+		stopServing = serve(l, statusHandler(ctx, e.Status, tel.metrics, p.redactor), log)
 	}
 	s.close = func() {
 		stopServing()

@@ -61,7 +61,7 @@ const listing = `starling
 `
 
 // statusHandler serves what probes and people ask. Once ctx ends it is alive but not ready.
-func statusHandler(ctx context.Context, status func() engine.Status, metrics http.Handler) http.Handler {
+func statusHandler(ctx context.Context, status func() engine.Status, metrics http.Handler, secrets *engine.Redactor) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, listing) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, "ok\n") })
@@ -74,9 +74,9 @@ func statusHandler(ctx context.Context, status func() engine.Status, metrics htt
 		if len(wrong) > 0 {
 			code = http.StatusServiceUnavailable
 		}
-		answer(w, code, readiness{len(wrong) == 0, wrong})
+		answer(w, secrets, code, readiness{len(wrong) == 0, wrong})
 	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, status()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, secrets, http.StatusOK, status()) })
 	mux.Handle("GET /metrics", metrics)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -95,10 +95,10 @@ func text(w http.ResponseWriter, s string) {
 	io.WriteString(w, s)
 }
 
-func answer(w http.ResponseWriter, code int, v any) {
+func answer(w http.ResponseWriter, r *engine.Redactor, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	printJSON(w, v)
+	printJSON(redacting{w, r}, v)
 }
 
 // printJSON writes v for programs and people: indented, with a line break at the end.

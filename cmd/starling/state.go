@@ -127,7 +127,7 @@ func (s *stateTool) list() error {
 		l.Sinks[name] = b
 	}
 	if s.asJSON {
-		printJSON(s.p.stdout, l)
+		printJSON(redacting{s.p.stdout, s.p.redactor}, l)
 		return nil
 	}
 	s.printListing(l)
@@ -155,7 +155,7 @@ func (s *stateTool) printListing(l stateListing) {
 
 func (s *stateTool) printCursors(cursors map[string]json.RawMessage) {
 	for _, name := range slices.Sorted(maps.Keys(cursors)) {
-		fmt.Fprintf(s.p.stdout, "  %s = %s\n", name, cursors[name])
+		fmt.Fprintf(redacting{s.p.stdout, s.p.redactor}, "  %s = %s\n", name, cursors[name])
 	}
 }
 
@@ -169,7 +169,7 @@ func (s *stateTool) newShow() *cobra.Command {
 			return err
 		}
 		if s.asJSON {
-			printJSON(s.p.stdout, cursors)
+			printJSON(redacting{s.p.stdout, s.p.redactor}, cursors)
 			return nil
 		}
 		if len(cursors) == 0 {

@@ -83,9 +83,28 @@ func send(t *testing.T, f Fixture, events []engine.Event) {
 
 func flush(t *testing.T, f Fixture) {
 	t.Helper()
-	if err := f.Sink.Flush(t.Context()); err != nil {
+	if err := acknowledge(t.Context(), f.Sink); err != nil {
 		t.Fatalf("Flush: %v", err)
 	}
+}
+
+// acknowledge ends the epoch and wants the evidence, of a Lagging sink too.
+func acknowledge(ctx context.Context, sink engine.Sink) error {
+	lagging, ok := sink.(engine.Lagging)
+	if !ok {
+		return sink.Flush(ctx)
+	}
+	if err := sink.Flush(ctx); err != nil {
+		return err
+	}
+	before := lagging.Confirmed()
+	if err := lagging.Settle(ctx); err != nil {
+		return err
+	}
+	if after := lagging.Confirmed(); after != before && after != before+1 {
+		return fmt.Errorf("%d epochs confirmed, then %d, by an epoch of which nothing else was open", before, after)
+	}
+	return nil
 }
 
 func wantBodies(t *testing.T, got, want []string) {
@@ -198,7 +217,7 @@ func offer(ctx context.Context, sink engine.Sink, events []engine.Event) error {
 			return err
 		}
 	}
-	return sink.Flush(ctx)
+	return acknowledge(ctx, sink)
 }
 
 func failureAndNextOffer(t *testing.T, f Fixture) {
@@ -253,7 +272,7 @@ func canceled(t *testing.T, f Fixture) {
 		t.Fatal("no error with a context that has ended")
 	}
 	send(t, f, events)
-	if err := f.Sink.Flush(ctx); err == nil {
+	if err := acknowledge(ctx, f.Sink); err == nil {
 		t.Fatal("Flush: no error with a context that has ended")
 	}
 	if err := offer(t.Context(), f.Sink, events); err != nil {

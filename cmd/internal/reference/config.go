@@ -53,6 +53,7 @@ var globals = [][]string{
 
 var starling = [][]string{
 	{"`scripts`", "`scripts`, if there is such a directory", "the folder of scripts, which stand in front of the built-in ones"},
+	{"`secrets_folder`", "`/run/secrets`", "the folder of `${secret:NAME}`"},
 	{"`listen`", "`127.0.0.1:9464`", "address of the status server; `off` for none"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text` or `json`"},
