@@ -1,11 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help check test fuzz build demo docker generate
+.PHONY: help check nightly test fuzz build demo docker generate
 
 help: ## print the targets
 	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
 
 check: ## everything that CI runs: format, vet, staticcheck, generated files, scripts, tests with -race
 	.ci/run
+
+nightly: ## every fault campaign at full size, for hours
+	.ci/nightly
 
 test: ## test the program and the built-in scripts
 	go test ./...

@@ -51,6 +51,49 @@ def send(records):
 	}
 }
 
+func TestCountersAddUp(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+mapped = devo.table("my.app.mapped", fields.map({"id": field("id"), "text": field("text")}, where = ~field("id").eq(0)), key = field("id"))
+def event(record):
+    return None if record["id"] == 3 else record
+called = devo.table("my.app.called", event)
+def send(records):
+    return devo.send(mapped, records) + devo.send(called, records) + devo.send(called, ["a text"])
+`)
+	rows := `[{"id":0},{"id":1},{"id":1},{"id":2,"text":"` + strings.Repeat("x", 2000) + `"},{"id":3}]`
+	for how, want := range map[engine.Oversized]engine.PullStats{
+		engine.Cut:      {Rows: 11, Events: 8, Skipped: 1, LeftOut: 2, Cut: 2},
+		engine.SetAside: {Rows: 11, Events: 6, Skipped: 1, LeftOut: 2, SetAside: 2},
+	} {
+		env := testEnv(t)
+		env.Limits.EventBytes, env.Limits.Oversized = 1024, how
+		pull := engine.NewPull(t.Context(), env, "test/1/add")
+		records, err := NewDocument([]byte(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := callStar(t, pull, globals["send"], records)
+		if err != nil || n != starlark.MakeInt64(want.Events) {
+			t.Fatalf("%s: got %v, %v, want %d events", how, n, err, want.Events)
+		}
+		s := pull.Stats
+		if s.Rows != s.Events+s.Skipped+s.LeftOut+s.SetAside {
+			t.Errorf("%s: the counters do not add up: %+v", how, s)
+		}
+		want.Bytes = s.Bytes
+		if s != want {
+			t.Errorf("%s: got %+v, want %+v", how, s, want)
+		}
+		if err := pull.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if events := env.Store.Backlog("").Chunks; events == 0 {
+			t.Errorf("%s: nothing was committed", how)
+		}
+	}
+}
+
 func TestSendAtLoadTimeSaysWhereItBelongs(t *testing.T) {
 	t.Parallel()
 	load := &engine.Load{Env: testEnv(t)}

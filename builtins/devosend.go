@@ -158,7 +158,7 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 	r := s.run
 	r.read(raw)
 	if !r.wanted() {
-		return r.err
+		return s.leaveOut(r.err)
 	}
 	if record == nil && (s.table.event != nil || s.table.atFunc != nil) {
 		record = &Record{raw: raw}
@@ -172,7 +172,7 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 		key, ok := s.fieldKey()
 		if !ok {
 			if built, err = s.build(record); !built || err != nil {
-				return err
+				return s.leaveOut(err)
 			}
 			key = s.bodyKey()
 		}
@@ -185,18 +185,25 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 	}
 	if !built {
 		if built, err = s.build(record); !built || err != nil {
-			return err
+			return s.leaveOut(err)
 		}
 	}
 	return s.stage(at)
 }
 
-func (s *sender) stage(at time.Time) error {
-	if err := s.pull.Stage(s.table.table, at, s.body); err != nil {
-		return err
+// leaveOut counts a record that the script wants no event of, unless err is why there is none.
+func (s *sender) leaveOut(err error) error {
+	if err == nil {
+		s.pull.Stats.LeftOut++
 	}
-	s.staged++
-	return nil
+	return err
+}
+
+func (s *sender) stage(at time.Time) error {
+	before := s.pull.Stats.Events
+	err := s.pull.Stage(s.table.table, at, s.body)
+	s.staged += s.pull.Stats.Events - before // none if the event was set aside
+	return err
 }
 
 // seen reports whether the record was sent before, and counts it if so.

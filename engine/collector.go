@@ -130,7 +130,13 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 
 	p := NewPull(ctx, c.env, c.key)
 	p.handover = &c.handover
-	p.committed = func(events int64) { c.update(func(s *CollectorStatus) { s.Events += events }) }
+	p.committed = func(r *commitRequest) {
+		c.update(func(s *CollectorStatus) {
+			s.Events += r.events
+			s.Cut += r.cut
+			s.SetAside += r.asides
+		})
+	}
 	p.log = p.log.With(string(KeyVersion), script.Version, "trace_id", span.SpanContext().TraceID().String())
 	started := p.started
 	c.update(func(s *CollectorStatus) {
@@ -173,7 +179,7 @@ func (c *collector) record(ctx context.Context, p *Pull, outcome string) {
 func (c *collector) tell(p *Pull, outcome string, err error) {
 	s := p.Stats
 	counts := []any{"outcome", outcome, "requests", s.Requests, "pages", s.Pages, "rows", s.Rows, "events", s.Events,
-		"skipped", s.Skipped, "commits", s.Commits, "duration", s.Duration.Round(time.Millisecond).String()}
+		"skipped", s.Skipped, "left_out", s.LeftOut, "cut", s.Cut, "set_aside", s.SetAside, "commits", s.Commits, "duration", s.Duration.Round(time.Millisecond).String()}
 	state, text := "waiting", ""
 	switch outcome {
 	case "error":

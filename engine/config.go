@@ -54,6 +54,9 @@ type Config struct {
 type Output struct {
 	Name, Type string
 	Config     *Section
+	// Oversized says what becomes of an event that the output refuses; without a word on it, what
+	// starling.limits.oversized says.
+	Oversized Oversized
 	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
 	Place string
 }
@@ -71,7 +74,7 @@ func (o Output) placed(err error) error {
 // Fingerprint changes when anything about the output does, secrets included. Keep it out of logs.
 func (o Output) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q\n", o.Name, o.Type)
+	fmt.Fprintf(h, "%q %q %q\n", o.Name, o.Type, o.Oversized)
 	o.Config.mapping.write(h)
 	return [sha256.Size]byte(h.Sum(nil))
 }
@@ -257,9 +260,11 @@ func (r *configReader) outputs(top *Section) {
 		kind := output.Required("type")
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
+		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
 		output.unknown(r.problems)
 		line, col := output.placeOf("type")
-		r.Outputs = append(r.Outputs, Output{e.key, kind, config, place(r.problems.file, line, col) + join(output.path, "type")})
+		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized),
+			Place: place(r.problems.file, line, col) + join(output.path, "type")})
 	}
 }
 

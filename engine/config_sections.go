@@ -152,6 +152,8 @@ func (r *configReader) limits(s *Section) {
 		LoadSteps:        uint64(s.Int("load_steps", int64(l.LoadSteps), 1000, math.MaxInt64)),
 		ResponseBytes:    s.Bytes("response_bytes", l.ResponseBytes, 1<<10, 1<<40),
 		EventBytes:       int(s.Bytes("event_bytes", int64(l.EventBytes), 1<<10, 1<<30)),
+		Oversized:        Oversized(s.Choice("oversized", string(l.Oversized), string(Cut), string(SetAside), string(Fail))),
+		AsideBytes:       s.Bytes("aside_bytes", l.AsideBytes, 1<<10, 1<<50),
 		StagedBytes:      s.Bytes("staged_bytes", l.StagedBytes, 1<<10, 1<<40),
 		HTTPTimeout:      s.Seconds("http_timeout", l.HTTPTimeout, time.Millisecond, day),
 		OutboxBytes:      s.Bytes("outbox_bytes", l.OutboxBytes, 1<<10, 1<<50),

@@ -36,6 +36,7 @@ type delivery struct {
 	age    time.Duration
 	handed []handed      // epochs that the sink took and has not confirmed; all but empty unless it is Lagging
 	known  uint64        // what Confirmed said last
+	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	mu     sync.Mutex
 	status SinkStatus
@@ -50,6 +51,12 @@ func (d *delivery) update(f func(*SinkStatus)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f(&d.status)
+}
+
+func (d *delivery) snapshot() SinkStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
 }
 
 // run delivers until ctx ends, or until finish is closed and nothing is left. It never gives up: a
@@ -105,6 +112,9 @@ func (d *delivery) failed(ctx context.Context, err error, failures int) time.Dur
 // more to come.
 func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	from := d.position()
+	if from < d.part {
+		return true, d.isolate(ctx, from)
+	}
 	first, err := d.next(ctx, from, d.quiet())
 	if err != nil {
 		return true, err
@@ -119,6 +129,10 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	sent, err := d.send(ctx, span, from, first)
 	if err == nil {
 		err = d.ask(ctx, d.sink.Flush)
+	}
+	if refused(err) != nil && d.output.Oversized != Fail {
+		d.part = from + sent.chunks + 1
+		return true, nil // at once, in parts
 	}
 	if err != nil {
 		if ctx.Err() == nil {

@@ -123,6 +123,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.tasks.startSending(d)
 	}
 	e.mu.Unlock()
+	stopAnswering := e.env.Store.serveControl(e.options.Logger)
 
 	e.watch(ctx)
 
@@ -144,6 +145,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if left := e.env.Store.Backlog(""); left.Chunks > 0 {
 		log.Warn("stopped with events in the outbox; the next start delivers them", "chunks", left.Chunks, "bytes", left.Bytes)
 	}
+	stopAnswering()
 	return e.env.Store.Close()
 }
 
@@ -243,7 +245,7 @@ func (e *Engine) planCollectors(p *plan) error {
 		c := newCollector(p.env, cc, script)
 		if old != nil {
 			old.mu.Lock()
-			c.status.Pulls, c.status.Events = old.status.Pulls, old.status.Events
+			c.status.Pulls, c.status.Events, c.status.Cut, c.status.SetAside = old.status.Pulls, old.status.Events, old.status.Cut, old.status.SetAside
 			old.mu.Unlock()
 		}
 		p.collectors[key] = c

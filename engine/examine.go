@@ -245,7 +245,7 @@ func openError(dir string, err error) error {
 	case errors.Is(err, errNewer):
 		return storeError(op, err, "use that version, or another state directory")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return storeError(op, err, fmt.Sprintf("it must belong to the user that starling runs as, number %d: chown -R %[1]d %s", os.Geteuid(), dir))
+		return storeError(op, err, fmt.Sprintf("it and its files must be readable and writable for the user that starling runs as: chown -R %d %s; chmod -R u+rwX %[2]s", os.Geteuid(), dir))
 	case errors.Is(err, errHalfReplaced):
 		return storeError(op, err, "starling state repair --yes --state "+dir+" completes it")
 	case errors.Is(err, syscall.EROFS):

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 // laggingSink confirms an epoch only when two more were handed over, and at Settle. The other side
 // loses what is not confirmed whenever an error occurs.
 type laggingSink struct {
+	mu         sync.Mutex
 	epoch, got []string
 	window     [][]string
 	confirmed  uint64
@@ -22,6 +25,8 @@ type laggingSink struct {
 }
 
 func (s *laggingSink) Send(_ context.Context, events []Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, e := range events {
 		s.epoch = append(s.epoch, string(e.Body))
 	}
@@ -29,6 +34,8 @@ func (s *laggingSink) Send(_ context.Context, events []Event) error {
 }
 
 func (s *laggingSink) Flush(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.window = append(s.window, s.epoch)
 	s.epoch = nil
 	return s.confirm(2)
@@ -47,9 +54,27 @@ func (s *laggingSink) confirm(keep int) error {
 	return nil
 }
 
-func (s *laggingSink) Settle(context.Context) error { s.settled++; return s.confirm(0) }
-func (s *laggingSink) Confirmed() uint64            { return s.confirmed }
-func (s *laggingSink) Close() error                 { return nil }
+func (s *laggingSink) Settle(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled++
+	return s.confirm(0)
+}
+
+func (s *laggingSink) Confirmed() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.confirmed
+}
+
+func (s *laggingSink) Close() error { return nil }
+
+// seen returns what the other side has and how often the sink was asked to settle.
+func (s *laggingSink) seen() (got []string, settled int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got), s.settled
+}
 
 // deliveryWorld is an outbox in memory with one delivery that a test runs by itself.
 type deliveryWorld struct {
@@ -105,12 +130,14 @@ func TestLaggingSinkIsAcknowledgedAsItConfirms(t *testing.T) {
 			time.Sleep(500 * time.Millisecond) // longer than an epoch waits for more, shorter than settleAfter
 		}
 		synctest.Wait()
-		if len(sink.got) != 1 || w.env.Store.Backlog("out").Chunks != 2 || sink.settled != 0 {
-			t.Errorf("the sink confirmed %q, settled %d times, the outbox keeps %d chunks; want one, none, 2", sink.got, sink.settled, w.env.Store.Backlog("out").Chunks)
+		got, settled := sink.seen()
+		if kept := w.env.Store.Backlog("out").Chunks; len(got) != 1 || kept != 2 || settled != 0 {
+			t.Errorf("the sink confirmed %q, settled %d times, the outbox keeps %d chunks; want one, none, 2", got, settled, kept)
 		}
 		time.Sleep(2 * settleAfter)
-		if len(sink.got) != 3 || w.env.Store.Backlog("out").Chunks != 0 {
-			t.Errorf("with nothing more to come, the sink has %q and the outbox keeps %d chunks", sink.got, w.env.Store.Backlog("out").Chunks)
+		got, _ = sink.seen()
+		if kept := w.env.Store.Backlog("out").Chunks; len(got) != 3 || kept != 0 {
+			t.Errorf("with nothing more to come, the sink has %q and the outbox keeps %d chunks", got, kept)
 		}
 		w.commit()
 		stop()

@@ -10,6 +10,8 @@ type Limits struct {
 	LoadSteps        uint64        // Starlark instructions of a script's top level
 	ResponseBytes    int64         // body of one HTTP answer, decompressed
 	EventBytes       int           // body of one event
+	Oversized        Oversized     // what becomes of a larger one, or of one that an output refuses: cut, set_aside or fail
+	AsideBytes       int64         // events set aside, in files; at the bound, pulls fail and outputs wait
 	StagedBytes      int64         // compressed events between two commits
 	HTTPTimeout      time.Duration // one HTTP request with its answer, unless the script says otherwise
 	OutboxBytes      int64         // compressed events waiting for delivery; at the bound, pulls wait
@@ -25,6 +27,8 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.LoadSteps, 50_000_000)
 	set(&l.ResponseBytes, 32<<20)
 	set(&l.EventBytes, 1<<20)
+	set(&l.Oversized, Cut)
+	set(&l.AsideBytes, 1<<30)
 	set(&l.StagedBytes, 256<<20)
 	set(&l.HTTPTimeout, 60*time.Second)
 	set(&l.OutboxBytes, 1<<30)

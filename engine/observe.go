@@ -15,7 +15,8 @@ func (e *Engine) observe() error {
 	age, err2 := m.Float64ObservableGauge("starling.outbox.age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest event that waits for a sink."))
 	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
 	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -27,6 +28,11 @@ func (e *Engine) observe() error {
 			}
 			o.ObserveInt64(failing, truth(c.State == "failing"), by)
 		}
+		var set int64
+		for _, f := range s.Aside {
+			set += f.Bytes
+		}
+		o.ObserveInt64(aside, set)
 		for _, k := range s.Sinks {
 			by := metric.WithAttributes(KeySink.String(k.Sink))
 			o.ObserveInt64(bytes, k.Backlog.Bytes, by)
@@ -34,7 +40,7 @@ func (e *Engine) observe() error {
 			o.ObserveInt64(failing, truth(k.State != "ok"), by)
 		}
 		return nil
-	}, bytes, age, behind, failing)
+	}, bytes, age, behind, failing, aside)
 	return err
 }
 

@@ -40,7 +40,7 @@ type Pull struct {
 	jump      func(time.Duration) // moves the clock of a test
 	log       *slog.Logger
 	handover  *atomic.Bool
-	committed func(events int64) // told of every commit; may be nil
+	committed func(*commitRequest) // told of every commit; may be nil
 	logged    int
 	staged    staging
 
@@ -55,7 +55,10 @@ type PullStats struct {
 	Pages    int64         `json:"pages"`
 	Rows     int64         `json:"rows"`
 	Events   int64         `json:"events"`
-	Skipped  int64         `json:"skipped"` // rows that had been sent before
+	Skipped  int64         `json:"skipped"`   // rows that had been sent before
+	LeftOut  int64         `json:"left_out"`  // rows that the script wants no event of
+	Cut      int64         `json:"cut"`       // events that were shortened
+	SetAside int64         `json:"set_aside"` // rows whose event was too large, and is kept in a file instead
 	Commits  int64         `json:"commits"`
 	Bytes    int64         `json:"bytes"` // bodies of events
 	Steps    uint64        `json:"steps"`
@@ -143,13 +146,15 @@ func (p *Pull) StartSpan(name string, options ...trace.SpanStartOption) (context
 }
 
 // Stage adds an event to the next commit. The body is copied; line breaks and other control
-// characters in it become spaces, so that it stays one line whoever receives it. An event that is
-// longer than Limits.EventBytes, or that does not fit Limits.StagedBytes any more, is an error.
+// characters in it become spaces, so that it stays one line whoever receives it. One that is longer
+// than Limits.EventBytes is cut, set aside, or an error, as Limits.Oversized says. An event that does
+// not fit Limits.StagedBytes any more is an error.
 func (p *Pull) Stage(table *Table, at time.Time, body []byte) error {
-	if max := p.env.Limits.EventBytes; len(body) > max {
-		return &Error{Code: CodeTooLarge, Op: "event for " + table.Tag,
-			Err:  fmt.Errorf("%d bytes, the limit is %d", len(body), max),
-			Hint: "raise starling.limits.event_bytes, or leave fields out in the script"}
+	if len(body) > p.env.Limits.EventBytes {
+		var err error
+		if body, err = p.oversized(table, at, body); body == nil {
+			return err
+		}
 	}
 	if err := p.staged.add(table, at, body, p.env.Limits.StagedBytes); err != nil {
 		return err
@@ -251,20 +256,26 @@ func (p *Pull) commit() error {
 	ctx, span := p.StartSpan("commit", trace.WithAttributes(KeyEvents.Int64(c.events), KeyBytes.Int64(c.bytes)))
 	defer span.End()
 	began := time.Now()
-	if err := p.env.Store.commit(ctx, c); err != nil {
+	err := p.writeAside()
+	if err == nil {
+		err = p.env.Store.commit(ctx, c)
+	}
+	if err != nil {
 		span.RecordError(err)
 		return err
 	}
 	p.staged = staging{}
 	p.Stats.Commits++
 	if p.committed != nil {
-		p.committed(c.events)
+		p.committed(c)
 	}
 	t, by := p.env.Telemetry, attrs(KeyCollector.String(p.collector))
 	t.Commits.Add(ctx, 1, by)
 	t.CommitSeconds.Record(ctx, time.Since(began).Seconds(), by)
 	t.EventsPulled.Add(ctx, c.events, by)
 	t.BytesPulled.Add(ctx, c.bytes, by)
+	t.EventsCut.Add(ctx, c.cut, by)
+	t.EventsAside.Add(ctx, c.asides, by)
 	return nil
 }
 

@@ -26,6 +26,24 @@ type Sink interface {
 	Close() error
 }
 
+// A Refused is the error with which Send, Flush or Settle says that the other side refuses an event
+// itself, whenever it is offered: it is too large, or not well formed. It is not for an output that
+// refuses everything, such as one with wrong credentials. The engine offers the epoch again in parts,
+// so that the others arrive, and the event alone; if it is refused again while others are taken, it
+// is cut or set aside as the configuration says.
+type Refused struct {
+	// Index is the event's place in the epoch, from 0. Below 0 it is not known: the engine then finds
+	// the event by halves.
+	Index int
+	// Limit is how many bytes of body would be taken, if size is the reason; otherwise 0.
+	Limit int
+	// Err is the reason, such as the other side's answer.
+	Err error
+}
+
+func (r *Refused) Error() string { return "the event is refused: " + r.Err.Error() }
+func (r *Refused) Unwrap() error { return r.Err }
+
 // A Lagging is a Sink that has its evidence some time after Flush returned, such as one that keeps a
 // window of what the other side may not have read yet. Flush returning nil then says only that the
 // sink took the epoch, and that it will be confirmed, or an error reported, later on.

@@ -14,7 +14,10 @@ type staging struct {
 	chunks  [][]byte
 	size    int64 // bytes of chunks
 	events  int64
-	bytes   int64 // bodies
+	bytes   int64  // bodies
+	cut     int64  // events that were shortened
+	asides  int64  // events that were set aside
+	aside   []byte // their lines, until they are on disk
 	cursors map[string]json.RawMessage
 	seen    map[int64]map[Key]bool
 	forget  int64 // hours before this one are forgotten; 0 means none
@@ -23,10 +26,8 @@ type staging struct {
 }
 
 func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
-	if s.size+int64(len(s.writer.raw)) > limit {
-		return &Error{Code: CodeTooLarge, Op: "stage an event",
-			Err:  fmt.Errorf("%d events wait for a commit and take more than %d bytes", s.events, limit),
-			Hint: "call checkpoint.commit more often, use smaller windows, or raise starling.limits.staged_bytes"}
+	if err := s.room(limit); err != nil {
+		return err
 	}
 	s.writer.add(table, at, body)
 	s.events++
@@ -34,6 +35,24 @@ func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) erro
 	if len(s.writer.raw) >= chunkTarget {
 		s.close()
 	}
+	return nil
+}
+
+func (s *staging) room(limit int64) error {
+	if s.size+int64(len(s.writer.raw)+len(s.aside)) <= limit {
+		return nil
+	}
+	return &Error{Code: CodeTooLarge, Op: "stage an event",
+		Err:  fmt.Errorf("%d events wait for a commit and take more than %d bytes", s.events+s.asides, limit),
+		Hint: "call checkpoint.commit more often, use smaller windows, or raise starling.limits.staged_bytes"}
+}
+
+func (s *staging) setAside(e AsideEvent, limit int64) error {
+	if err := s.room(limit); err != nil {
+		return err
+	}
+	s.aside = append(s.aside, e.line()...)
+	s.asides++
 	return nil
 }
 
@@ -75,7 +94,7 @@ func (s *staging) seal() *commitRequest {
 }
 
 func (c *commitRequest) empty() bool {
-	return len(c.chunks) == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe
+	return len(c.chunks) == 0 && c.asides == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe
 }
 
 // Keys without a time are remembered by the day on which they were sent, in buckets beyond all hours.

@@ -13,7 +13,8 @@ type Status struct {
 	Collectors []CollectorStatus `json:"collectors"`
 	Sinks      []SinkStatus      `json:"sinks"`
 	Outbox     BacklogStatus     `json:"outbox"`
-	Reloads    []ReloadStatus    `json:"reloads"` // the latest of each subject
+	Aside      []AsideFile       `json:"aside,omitempty"` // files of events that were set aside
+	Reloads    []ReloadStatus    `json:"reloads"`         // the latest of each subject
 }
 
 // FileStatus says which configuration is in use.
@@ -29,7 +30,9 @@ type CollectorStatus struct {
 	Version     string                     `json:"version"` // of the script, as the latest pull runs it
 	State       string                     `json:"state"`   // starting, pulling, waiting, failing, stopped
 	Pulls       int64                      `json:"pulls"`
-	Events      int64                      `json:"events"` // committed since the start
+	Events      int64                      `json:"events"`    // committed since the start
+	Cut         int64                      `json:"cut"`       // of them, shortened
+	SetAside    int64                      `json:"set_aside"` // not among them: too large, and kept in a file
 	LastPull    *time.Time                 `json:"last_pull,omitempty"`
 	LastSuccess *time.Time                 `json:"last_success,omitempty"`
 	NextPull    *time.Time                 `json:"next_pull,omitempty"`
@@ -47,6 +50,9 @@ type SinkStatus struct {
 	State     string        `json:"state"`  // ok, retrying
 	Events    int64         `json:"events"` // acknowledged since the start
 	Bytes     int64         `json:"bytes"`
+	Refused   int64         `json:"refused"`   // events that were refused for good
+	Cut       int64         `json:"cut"`       // of them, shortened and acknowledged
+	SetAside  int64         `json:"set_aside"` // of them, kept in a file
 	LastAck   *time.Time    `json:"last_ack,omitempty"`
 	Failures  int           `json:"failures"` // in a row
 	LastError string        `json:"last_error,omitempty"`
@@ -89,6 +95,7 @@ func (e *Engine) Status() Status {
 	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
 		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now)}
 	cursors, _ := e.env.Store.Cursors()
+	s.Aside, _ = e.env.Store.Aside()
 	for _, key := range sortedKeys(e.collectors) {
 		c := e.collectors[key]
 		c.mu.Lock()
@@ -100,9 +107,7 @@ func (e *Engine) Status() Status {
 	}
 	for _, name := range sortedKeys(e.deliveries) {
 		d := e.deliveries[name]
-		d.mu.Lock()
-		ss := d.status
-		d.mu.Unlock()
+		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
 		s.Sinks = append(s.Sinks, ss)
 	}

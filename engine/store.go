@@ -56,6 +56,7 @@ type Store struct {
 	db     *badger.DB
 	dir    string
 	limit  int64 // bytes of the outbox
+	aside  *aside
 	queue  chan *commitRequest
 	turn   chan struct{} // whose it is to wait for room
 	closed chan struct{}
@@ -103,7 +104,7 @@ func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, erro
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, limit: outbox, onStep: onStep,
+		db: db, dir: dir, limit: outbox, aside: newAside(dir), onStep: onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},

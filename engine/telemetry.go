@@ -42,6 +42,9 @@ type Telemetry struct {
 	Throttled     metric.Float64Counter   // seconds waited because the API or a rate limit asked for it
 	EventsPulled  metric.Int64Counter     // events committed
 	EventsSkipped metric.Int64Counter     // rows not sent because they had been sent before
+	EventsCut     metric.Int64Counter     // events shortened, by collector or sink
+	EventsAside   metric.Int64Counter     // events kept in a file instead, by collector or sink
+	EventsRefused metric.Int64Counter     // events refused for good, by sink
 	BytesPulled   metric.Int64Counter     // bodies of events committed
 	Commits       metric.Int64Counter     // commits, by collector
 	CommitSeconds metric.Float64Histogram // how long commits took, disk included
@@ -86,6 +89,9 @@ func NewTelemetry(traces trace.TracerProvider, metrics metric.MeterProvider) *Te
 		Throttled:     throttled,
 		EventsPulled:  counter("starling.events.pulled", "{event}", "Events committed."),
 		EventsSkipped: counter("starling.events.skipped", "{event}", "Rows not sent because they had been sent before."),
+		EventsCut:     counter("starling.events.cut", "{event}", "Events shortened, because they were too large."),
+		EventsAside:   counter("starling.events.set_aside", "{event}", "Events kept in a file of the state directory instead of going on."),
+		EventsRefused: counter("starling.events.refused", "{event}", "Events that a sink refused for good, each counted once."),
 		BytesPulled:   counter("starling.bytes.pulled", "By", "Bodies of events committed."),
 		Commits:       counter("starling.commits", "{commit}", "Commits."),
 		CommitSeconds: seconds("starling.commit.duration", "How long commits took, disk included."),

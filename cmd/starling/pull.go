@@ -131,8 +131,8 @@ func (h withoutEnd) WithGroup(name string) slog.Handler   { return withoutEnd{h.
 // summary says what a pull did and how far it came.
 func summary(s engine.Pulled, kept bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "requests %d, retries %d, pages %d, rows %d, events %d, skipped %d, bytes %d, commits %d, steps %d, took %s\n",
-		s.Requests, s.Retries, s.Pages, s.Rows, s.Events, s.Skipped, s.Bytes, s.Commits, s.Steps, s.Duration.Round(time.Millisecond))
+	fmt.Fprintf(&b, "requests %d, retries %d, pages %d, rows %d, events %d, skipped %d, left out %d, cut %d, set aside %d, bytes %d, commits %d, steps %d, took %s\n",
+		s.Requests, s.Retries, s.Pages, s.Rows, s.Events, s.Skipped, s.LeftOut, s.Cut, s.SetAside, s.Bytes, s.Commits, s.Steps, s.Duration.Round(time.Millisecond))
 	all := map[string]json.RawMessage{}
 	maps.Copy(all, s.Before)
 	maps.Copy(all, s.After)

@@ -30,7 +30,7 @@ at /status.`,
 	c.PersistentFlags().StringVarP(&s.file, "config", "c", "", "configuration file that names the state directory")
 	c.PersistentFlags().StringVar(&s.dir, "state", "", "the state directory itself")
 	c.MarkFlagsMutuallyExclusive("config", "state")
-	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newInspect(), s.newRepair())
+	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newAside(), s.newInspect(), s.newRepair(), s.newBackup(), s.newRestore())
 	return c
 }
 
@@ -58,35 +58,43 @@ func (s *stateTool) command(c cobra.Command, args cobra.PositionalArgs, do func(
 }
 
 func (s *stateTool) open() error {
-	outbox, err := s.find()
+	dir, outbox, err := s.find()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(s.dir); err != nil {
-		return &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
-	}
-	s.store, err = engine.OpenStore(s.dir, outbox)
+	s.store, err = engine.OpenStore(dir, outbox)
 	return fail(err, engine.CodeStore)
 }
 
-// find finds the state directory, and the collectors where there is a configuration.
-func (s *stateTool) find() (outbox int64, err error) {
+// find returns the state directory, which exists, and the bound of the outbox.
+func (s *stateTool) find() (dir string, outbox int64, err error) {
+	dir, outbox, err = s.locate()
+	if err != nil {
+		return "", 0, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return "", 0, &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
+	}
+	return dir, outbox, nil
+}
+
+// locate is find for a directory that need not exist.
+func (s *stateTool) locate() (dir string, outbox int64, err error) {
 	if s.dir != "" {
-		return engine.Limits{}.WithDefaults().OutboxBytes, nil
+		return s.dir, engine.Limits{}.WithDefaults().OutboxBytes, nil
 	}
 	config, err := s.p.loadConfig(s.file)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	if config.StateDir == "" {
-		return 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
+		return "", 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
 	}
-	s.dir = config.StateDir
 	for _, c := range config.Collectors {
 		s.known = append(s.known, c.Key())
 	}
 	s.known = append(s.known, config.Disabled...)
-	return config.Limits.OutboxBytes, nil
+	return config.StateDir, config.Limits.OutboxBytes, nil
 }
 
 func (s *stateTool) newList() *cobra.Command {

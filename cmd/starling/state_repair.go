@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -23,10 +21,11 @@ something is missing; starling run does not start then. Works while starling is 
 		Example: "  starling state check --state state",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := s.existing(); err != nil {
+			dir, _, err := s.find()
+			if err != nil {
 				return err
 			}
-			i, err := engine.Inspect(s.dir)
+			i, err := engine.Inspect(dir)
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
@@ -36,7 +35,7 @@ something is missing; starling run does not start then. Works while starling is 
 				return nil
 			}
 			s.printDamage(i)
-			return &failure{exitState, fmt.Errorf("the state is damaged; starling state repair --yes --state %s keeps what can be read, starling state restore puts a backup in its place", s.dir)}
+			return &failure{exitState, fmt.Errorf("the state is damaged; starling state repair --yes --state %s keeps what can be read, starling state restore puts a backup in its place", dir)}
 		},
 	}
 }
@@ -52,13 +51,14 @@ It changes nothing if the state is whole. Interrupted, it can be run again.`,
 		Example: "  starling state repair --yes --state state",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := s.existing(); err != nil {
+			dir, _, err := s.find()
+			if err != nil {
 				return err
 			}
 			if !s.yes {
 				return usage("this replaces the state by what can be read of it; see starling state check, then repeat it with --yes")
 			}
-			r, err := engine.Repair(s.dir)
+			r, err := engine.Repair(dir)
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
@@ -76,17 +76,6 @@ It changes nothing if the state is whole. Interrupted, it can be run again.`,
 	}
 	c.Flags().BoolVar(&s.yes, "yes", false, "really do it")
 	return c
-}
-
-// existing finds the state directory, which must be there.
-func (s *stateTool) existing() error {
-	if _, err := s.find(); err != nil {
-		return err
-	}
-	if _, err := os.Stat(s.dir); err != nil {
-		return &failure{exitState, errors.Join(err)}
-	}
-	return nil
 }
 
 func (s *stateTool) printInspection(i *engine.Inspection) {

@@ -5,13 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +16,7 @@ import (
 	"starling/engine"
 )
 
-// stormRows is how many rows the storms pull.
+// stormRows is how many rows the storm pulls.
 const stormRows = 200_000
 
 // newStorm makes a world with stormRows rows in the past day, windows of the given length, and a
@@ -67,46 +64,6 @@ func waitComplete(t *testing.T, w *sim.World, from, to time.Time) {
 			t.Fatalf("%d rows are missing", missing)
 		}
 	}
-}
-
-func TestFiftyKillsLoseNothing(t *testing.T) {
-	t.Parallel()
-	const kills = 50
-	w, from, to := newStorm(t, 600, 100*time.Millisecond)
-	var log bytes.Buffer
-	start := func() *exec.Cmd {
-		c := exec.Command("starling", "run", "--config", w.ConfigFile())
-		c.Stderr = &log
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range kills {
-		c := start()
-		time.Sleep(time.Duration(150+random.IntN(650)) * time.Millisecond) // when to kill is the test's input
-		if err := c.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Wait(); c.ProcessState.Exited() {
-			t.Fatalf("start %d ended by itself: %v\n%s", i, err, &log)
-		}
-	}
-	before, _, _ := w.Devo.Compare(w.Microsoft.Truth(from, to))
-	c := start()
-	waitComplete(t, w, from, to)
-	c.Process.Signal(syscall.SIGTERM)
-	if err := c.Wait(); err != nil {
-		t.Errorf("the last start did not end with 0: %v", err)
-	}
-	missing, extra, duplicates := w.Devo.Compare(w.Microsoft.Truth(from, to))
-	if missing != 0 || extra != 0 {
-		t.Errorf("%d missing, %d that nobody sent", missing, extra)
-	}
-	// What a kill repeats is the epoch that the receiver had and whose confirmation was not noted yet.
-	t.Logf("%d kills over %d rows, %d of them still to come at the last kill: %d missing, %d sent twice (%.1f %%)",
-		kills, stormRows, before, missing, duplicates, 100*float64(duplicates)/stormRows)
 }
 
 // breakages are ways to break a script, each with a piece of the error that names its place.

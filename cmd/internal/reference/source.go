@@ -187,6 +187,9 @@ func shown(v reflect.Value) string {
 		}
 		return strings.Replace(text, "h0m", "h", 1)
 	}
+	if v.Kind() == reflect.String {
+		return v.String()
+	}
 	n, ok := v.Interface().(uint64)
 	if !ok {
 		n = uint64(v.Int())

@@ -24,6 +24,10 @@ type Certs struct {
 	key    []byte // PEM
 	server tls.Certificate
 	pool   *x509.CertPool
+
+	authority             *authority
+	serverCert, serverKey []byte // PEM
+	serial                int64  // of the client certificate
 }
 
 // serverName is the common name of the server certificate.
@@ -39,10 +43,11 @@ func NewCerts(domain string) (*Certs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
 	}
-	c := &Certs{Domain: domain, chain: encode("CERTIFICATE", a.cert.Raw), pool: x509.NewCertPool()}
+	c := &Certs{Domain: domain, chain: encode("CERTIFICATE", a.cert.Raw), pool: x509.NewCertPool(),
+		authority: a, serverCert: serverCert, serverKey: serverKey, serial: 2}
 	c.pool.AddCert(a.cert)
-	if c.cert, c.key, err = a.issue(3, domain, x509.ExtKeyUsageClientAuth); err != nil {
-		return nil, fmt.Errorf("make certificates: %w", err)
+	if err := c.Renew(); err != nil {
+		return nil, err
 	}
 	if c.server, err = tls.X509KeyPair(serverCert, serverKey); err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
@@ -50,12 +55,53 @@ func NewCerts(domain string) (*Certs, error) {
 	return c, nil
 }
 
+// Renew makes another certificate and key for the client, of the same authority. Write writes them.
+func (c *Certs) Renew() (err error) {
+	c.serial++
+	if c.cert, c.key, err = c.authority.issue(c.serial, c.Domain, x509.ExtKeyUsageClientAuth); err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	return nil
+}
+
+// Files of the receiver's side, as WriteServer writes and LoadServer reads them.
+const (
+	chainFile      = "chain.crt"
+	serverCertFile = "server.crt"
+	serverKeyFile  = "server.key"
+)
+
+// WriteServer writes chain.crt, server.crt and server.key into dir, for a receiver in another process.
+func (c *Certs) WriteServer(dir string) error {
+	return writeFiles(dir, map[string][]byte{chainFile: c.chain, serverCertFile: c.serverCert, serverKeyFile: c.serverKey})
+}
+
+// LoadServer reads what WriteServer wrote. The result can only receive.
+func LoadServer(dir string) (*Certs, error) {
+	c := &Certs{pool: x509.NewCertPool()}
+	var err error
+	if c.chain, err = os.ReadFile(filepath.Join(dir, chainFile)); err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	if !c.pool.AppendCertsFromPEM(c.chain) {
+		return nil, fmt.Errorf("read certificates: no certificate in %s", filepath.Join(dir, chainFile))
+	}
+	if c.server, err = tls.LoadX509KeyPair(filepath.Join(dir, serverCertFile), filepath.Join(dir, serverKeyFile)); err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	return c, nil
+}
+
 // Write writes chain.crt, <domain>.crt and <domain>.key into dir; only the owner can read the key.
 func (c *Certs) Write(dir string) error {
+	return writeFiles(dir, map[string][]byte{chainFile: c.chain, c.Domain + ".crt": c.cert, c.Domain + ".key": c.key})
+}
+
+func writeFiles(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write certificates: %w", err)
 	}
-	for name, content := range map[string][]byte{"chain.crt": c.chain, c.Domain + ".crt": c.cert, c.Domain + ".key": c.key} {
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return fmt.Errorf("write certificates: %w", err)
 		}

@@ -16,6 +16,7 @@ import (
 
 // DevoOptions describe the receiver. The zero value works.
 type DevoOptions struct {
+	Addr      string                      // host:port to listen on; default a free port of the loopback interface
 	Identity  func(message []byte) string // default TraceIdentity; "" means that the event has none
 	ReadDelay time.Duration               // before each read of at most 4 KiB, to be slow
 	// Record is a file to which every event is appended as it came, before the end of a connection is confirmed. What an
@@ -55,12 +56,15 @@ type Devo struct {
 	record   *bufio.Writer
 }
 
-// NewDevo starts a receiver on a free port of the loopback interface.
+// NewDevo starts a receiver.
 func NewDevo(certs *Certs, o DevoOptions) (*Devo, error) {
 	if o.Identity == nil {
 		o.Identity = TraceIdentity
 	}
-	d := &Devo{options: o, tls: certs.serverConfig(), addr: "127.0.0.1:0", delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	d := &Devo{options: o, tls: certs.serverConfig(), addr: o.Addr, delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
 	if err := d.openRecord(); err != nil {
 		return nil, err
 	}
@@ -107,6 +111,15 @@ func (d *Devo) Kill() {
 	d.wait.Wait()
 }
 
+// Reset breaks every connection with an RST, whatever of it has not been read; new ones are taken.
+func (d *Devo) Reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for g := range d.open {
+		g.reset()
+	}
+}
+
 // Close ends the receiver and its record.
 func (d *Devo) Close() error {
 	d.Kill()
@@ -151,6 +164,13 @@ func (d *Devo) Counters() DevoCounters {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.counters
+}
+
+// Different returns how many different identities came so far.
+func (d *Devo) Different() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.tally.seen)
 }
 
 // Tags returns how many events came for each tag.

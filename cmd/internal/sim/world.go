@@ -30,8 +30,11 @@ type WorldOptions struct {
 type World struct {
 	Microsoft *Microsoft
 	Devo      *Devo
+	Certs     *Certs
 	Dir       string
 	Base      string // URL of Microsoft
+
+	options WorldOptions
 }
 
 // NewWorld starts both sides and writes the folder. A folder that exists keeps its state; its configuration and certificates are
@@ -49,11 +52,11 @@ func NewWorld(dir string, o WorldOptions) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Microsoft: NewMicrosoft(o.Microsoft), Devo: devo, Dir: dir}
+	w := &World{Microsoft: NewMicrosoft(o.Microsoft), Devo: devo, Certs: certs, Dir: dir, options: o}
 	if w.Base, err = w.Microsoft.Start("127.0.0.1:0"); err != nil {
 		return nil, errors.Join(err, devo.Close())
 	}
-	if err := w.writeConfig(o); err != nil {
+	if err := w.WriteConfig(devo.Addr()); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -84,13 +87,18 @@ func (w *World) Close() error { return errors.Join(w.Microsoft.Close(), w.Devo.C
 // ConfigFile is the path of the configuration file.
 func (w *World) ConfigFile() string { return filepath.Join(w.Dir, "config", "config.yaml") }
 
-func (w *World) writeConfig(o WorldOptions) error {
+// CertsDir is where the client's certificates are.
+func (w *World) CertsDir() string { return filepath.Join(w.Dir, "certs") }
+
+// WriteConfig writes the configuration file anew, with a receiver at an address, host:port. NewWorld has written one for Devo.
+func (w *World) WriteConfig(receiver string) error {
+	o := w.options
 	for _, folder := range []string{"config", "state"} {
 		if err := os.MkdirAll(filepath.Join(w.Dir, folder), 0o755); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}
 	}
-	host, port, err := net.SplitHostPort(w.Devo.Addr())
+	host, port, err := net.SplitHostPort(receiver)
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
