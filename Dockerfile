@@ -1,5 +1,6 @@
-# The image that builds. Any image with this Go, a shell and CA certificates will do.
-ARG GO_IMAGE=golang:1.26
+# The image that builds. Any image with this Go, a shell and CA certificates will do; name it by its
+# digest where builds must be the same bit by bit.
+ARG GO_IMAGE=golang:1.26.10
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
 # Where modules come from; the defaults of the go command unless given.
@@ -9,7 +10,9 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/starling ./cmd/starling \
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION}" -o /out/starling ./cmd/starling \
+ && mkdir /out/licences && cp LICENSE /out/licences/ \
+ && go run ./cmd/internal/release notices /out/starling >/out/licences/THIRD_PARTY_NOTICES \
  && mkdir -p /out/devo-collector/config /out/devo-collector/certs /out/devo-collector/scripts \
  && mkdir -m 700 /out/devo-collector/state
 
@@ -21,6 +24,7 @@ LABEL org.opencontainers.image.title="starling" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/starling /starling
+COPY --from=build /out/licences /licences
 # The folders of Devo's collectors, so that their volumes fit. Only state is written to.
 COPY --from=build --chown=65532:65532 /out/devo-collector /devo-collector
 WORKDIR /devo-collector

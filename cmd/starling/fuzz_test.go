@@ -104,6 +104,9 @@ func FuzzScript(f *testing.F) {
 		if err != nil && (strings.Contains(err.Error(), "panic in") || !placedError.MatchString(err.Error())) {
 			t.Fatalf("no place in it: %v", err)
 		}
+		if err != nil {
+			return
+		}
 		_ = runTest(t, files, "x_test.star")
 	})
 }
@@ -242,5 +245,5 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// isObeyed reports whether a terminal may do something else than show r.
-func isObeyed(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+// isObeyed reports whether a terminal may do something else than show r or pass over it.
+func isObeyed(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != 0x7f }

@@ -70,6 +70,7 @@ type Result struct {
 	Ended              int // how often the collector ended by itself, where that is allowed
 	Rows               int
 	Lost, Extra, Twice int // rows missing, identities that nobody sent, events that came again
+	Disorder           int // events that came, for the first time, after a later one
 	Took               time.Duration
 	Notes              []string
 }
@@ -120,6 +121,7 @@ func (r *Result) add(one *Result) {
 	r.Lost += one.Lost
 	r.Extra += one.Extra
 	r.Twice += one.Twice
+	r.Disorder += one.Disorder
 	r.Notes = append(r.Notes, one.Notes...)
 }
 
@@ -131,6 +133,8 @@ func (r *Result) verdict() error {
 	switch {
 	case r.Lost != 0 || r.Extra != 0:
 		return fmt.Errorf("%d rows are lost, %d came that nobody sent", r.Lost, r.Extra)
+	case r.Disorder != 0:
+		return fmt.Errorf("%d events came after later ones", r.Disorder)
 	case r.Twice > r.Faults*mostTwice:
 		return fmt.Errorf("%d events came again over %d faults, want %d for each at most: the epoch that was not confirmed", r.Twice, r.Faults, mostTwice)
 	}

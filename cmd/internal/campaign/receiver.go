@@ -25,6 +25,7 @@ type receiver interface {
 	kill() error
 	arrived() int // how many different events
 	compare(truth iter.Seq[string]) (missing, extra, twice int)
+	disorder() int // how many came, for the first time, after a later one
 	close()
 }
 
@@ -37,6 +38,7 @@ func (d inside) addr() string                { return d.Addr() }
 func (d inside) start(context.Context) error { return nil }
 func (d inside) kill() error                 { d.Kill(); return nil }
 func (d inside) arrived() int                { return d.Different() }
+func (d inside) disorder() int               { return d.Disorder() }
 func (d inside) close()                      {} // the world does
 
 func (d inside) compare(truth iter.Seq[string]) (missing, extra, twice int) { return d.Compare(truth) }
@@ -179,6 +181,8 @@ func (d *outside) down(ctx context.Context, pause time.Duration) error {
 	wait(ctx, pause)
 	return d.start(ctx)
 }
+
+func (d *outside) disorder() int { return d.received.Disorder() }
 
 // stall stops the process until the returned function is called.
 func (d *outside) stall() (resume func()) {

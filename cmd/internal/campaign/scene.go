@@ -42,7 +42,7 @@ func (r *round) newScene(ctx context.Context, p plot) (*scene, error) {
 	var err error
 	s.world, err = sim.NewWorld(r.dir, sim.WorldOptions{Delay: time.Second, Microsoft: sim.Options{
 		Seed: r.seed, Rows: sim.Rows{From: s.from, To: s.to, Count: r.size.Rows},
-		PageSize: 100 + r.random.IntN(2000), Latency: 20 * time.Millisecond,
+		Order: sim.OldestFirst, PageSize: 100 + r.random.IntN(2000), Latency: 20 * time.Millisecond,
 	}})
 	if err != nil {
 		return nil, err
@@ -162,5 +162,6 @@ func (s *scene) finish(ctx context.Context, c *collector) error {
 	}
 	s.receiver.arrived() // reads what came last
 	s.result.Lost, s.result.Extra, s.result.Twice = s.receiver.compare(s.world.Microsoft.Truth(s.from, s.to))
+	s.result.Disorder = s.receiver.disorder()
 	return nil
 }

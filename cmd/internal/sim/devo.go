@@ -173,6 +173,14 @@ func (d *Devo) Different() int {
 	return len(d.tally.seen)
 }
 
+// Disorder returns how many events came, for the first time, after one with a later time. It is 0 where the sender reads oldest
+// first and keeps the order.
+func (d *Devo) Disorder() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tally.disorder
+}
+
 // Tags returns how many events came for each tag.
 func (d *Devo) Tags() map[string]int {
 	d.mu.Lock()
@@ -281,7 +289,7 @@ func (d *Devo) count(line []byte) bool {
 	d.counters.Bytes += int64(len(line)) + 1
 	d.tags[string(frame.Tag)]++
 	if identity := d.options.Identity(frame.Message); identity != "" {
-		d.tally.add(identity)
+		d.tally.add(identity, frame.Stamp)
 	} else {
 		d.counters.Unidentified++
 	}

@@ -62,11 +62,14 @@ func (r *Received) count(line []byte) {
 	}
 	r.Events++
 	r.Bytes += int64(len(line)) + 1
-	r.tally.add(identity)
+	r.tally.add(identity, frame.Stamp)
 }
 
 // Different returns how many different identities there are.
 func (r *Received) Different() int { return len(r.tally.seen) }
+
+// Disorder is as [Devo.Disorder]; files count in the order in which they were read.
+func (r *Received) Disorder() int { return r.tally.disorder }
 
 // Compare is as [Devo.Compare].
 func (r *Received) Compare(truth iter.Seq[string]) (missing, extra, duplicates int) {

@@ -10,8 +10,8 @@ import (
 func TestReceivedCountsWholeLinesOnce(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "record")
-	frame := func(trace string) string {
-		return `<14>2026-05-01 10:00:00.000 host my.tag: {"MessageTraceId":"` + trace + `","RecipientAddress":"R@x"}` + "\n"
+	frame := func(trace string) string { // A is older than B
+		return `<14>2026-05-01 10:0` + string(trace[0]-'A'+'0') + `:00.000 host my.tag: {"MessageTraceId":"` + trace + `","RecipientAddress":"R@x"}` + "\n"
 	}
 	var r Received
 	write := func(text string, events, different, malformed int) {
@@ -34,8 +34,15 @@ func TestReceivedCountsWholeLinesOnce(t *testing.T) {
 	write(frame("A")+frame("B")[:20], 1, 1, 0)
 	write(frame("B")[20:]+frame("A"), 3, 2, 0)
 	write("nonsense\n"+frame("C")[:len(frame("C"))-1], 3, 2, 1)
-	if missing, extra, twice := r.Compare(slices.Values([]string{"a|r@x", "d|r@x"})); missing != 1 || extra != 1 || twice != 1 {
-		t.Errorf("got %d missing, %d extra, %d twice, want 1 of each", missing, extra, twice)
+	if got := r.Disorder(); got != 0 {
+		t.Errorf("got %d out of order before there is one", got)
+	}
+	write("\n"+frame("B")+frame("E")+frame("D"), 7, 5, 1)
+	if got := r.Disorder(); got != 1 {
+		t.Errorf("got %d out of order, want 1: D, but not the second B", got)
+	}
+	if missing, extra, twice := r.Compare(slices.Values([]string{"a|r@x", "c|r@x", "d|r@x", "e|r@x", "f|r@x"})); missing != 1 || extra != 1 || twice != 2 {
+		t.Errorf("got %d missing, %d extra, %d twice, want 1, 1, 2", missing, extra, twice)
 	}
 }
 

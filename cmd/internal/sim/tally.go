@@ -12,6 +12,9 @@ type tally struct {
 	seeds [2]maphash.Seed
 	seen  map[[2]uint64]uint32
 	more  int // sightings after the first
+
+	newest   string // stamp of the newest event so far
+	disorder int    // first sightings that are older than an event before them
 }
 
 func newTally() tally {
@@ -22,12 +25,17 @@ func (t *tally) key(identity string) [2]uint64 {
 	return [2]uint64{maphash.String(t.seeds[0], identity), maphash.String(t.seeds[1], identity)}
 }
 
-func (t *tally) add(identity string) {
+func (t *tally) add(identity string, stamp []byte) {
 	k := t.key(identity)
 	n := t.seen[k]
 	t.seen[k] = n + 1
-	if n > 0 {
+	switch {
+	case n > 0:
 		t.more++
+	case string(stamp) < t.newest: // stamps sort as text
+		t.disorder++
+	default:
+		t.newest = string(stamp)
 	}
 }
 
