@@ -139,7 +139,7 @@ func (s *setting) value(kind string, check checker) (starlark.Value, error) {
 func (s *setting) declare(kind string) {
 	d := engine.Declaration{Name: s.name, Type: kind, Doc: s.doc}
 	if s.def != nil {
-		d.Default = s.def.String()
+		d.Default = engine.Show(s.def)
 	}
 	for _, known := range s.load.Declared {
 		if known == d {

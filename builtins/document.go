@@ -38,8 +38,8 @@ func checkJSON(body []byte) (string, error) {
 		return "", errors.New("empty, want JSON")
 	}
 	// The check of the syntax calls itself for each level, so this comes first.
-	if at := tooDeep(text); at >= 0 {
-		return "", placed(text, at, errTooDeep)
+	if at, err := tooMuch(text); err != nil {
+		return "", placed(text, at, err)
 	}
 	if !gjson.Valid(text) {
 		return "", syntaxError(text)
@@ -50,9 +50,10 @@ func checkJSON(body []byte) (string, error) {
 	return strings.Trim(text, " \t\r\n"), nil
 }
 
-// tooDeep returns where text is nested deeper than maxDepth, or -1. It can be given any text.
-func tooDeep(text string) int {
-	depth := 0
+// tooMuch returns where text is nested deeper than maxDepth, or has more than maxValues values. It can
+// be given any text.
+func tooMuch(text string) (at int, err error) {
+	depth, values := 0, 0
 	for i := 0; i < len(text); {
 		switch text[i] {
 		case '"':
@@ -60,14 +61,18 @@ func tooDeep(text string) int {
 			continue
 		case '{', '[':
 			if depth++; depth > maxDepth {
-				return i
+				return i, errTooDeep
 			}
 		case '}', ']':
 			depth--
+		case ',':
+			if values++; values >= maxValues {
+				return i, errTooMany
+			}
 		}
 		i++
 	}
-	return -1
+	return 0, nil
 }
 
 // replaceInvalid puts U+FFFD in the place of each byte that is not UTF-8, as encoding/json does.

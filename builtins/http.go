@@ -151,7 +151,7 @@ func hintsOf(b *starlark.Builtin, d *starlark.Dict) (map[int]string, error) {
 		status, err := starlark.AsInt32(item[0])
 		text, ok := starlark.AsString(item[1])
 		if err != nil || !ok || status < 400 || status > 599 {
-			return nil, fmt.Errorf("%s: hints: got %v: %v, want statuses from 400 to 599 and a text for each", b.Name(), item[0], item[1])
+			return nil, fmt.Errorf("%s: hints: got %s: %s, want statuses from 400 to 599 and a text for each", b.Name(), engine.Show(item[0]), engine.Show(item[1]))
 		}
 		hints[status] = text
 	}

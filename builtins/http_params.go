@@ -63,7 +63,7 @@ func (ps params) add(key string, v starlark.Value) (params, error) {
 	case starlark.Callable, starlark.Iterable, Duration:
 		return nil, fmt.Errorf("got %s, want a string, number, time, secret or list", v.Type())
 	}
-	return append(ps, param{name: key, value: v.String()}), nil
+	return append(ps, param{name: key, value: engine.Show(v)}), nil
 }
 
 // merge returns ps with the parameters of more in the place of those of the same name.

@@ -68,7 +68,7 @@ func positive(b *starlark.Builtin, name string, v starlark.Value, d *time.Durati
 	}
 	got, err := durationArg(v)
 	if err == nil && got <= 0 {
-		err = fmt.Errorf("got %v, want a duration above zero", v)
+		err = fmt.Errorf("got %s, want a duration above zero", engine.Show(v))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", b.Name(), name, err)
@@ -82,7 +82,7 @@ func statusList(list *starlark.List) ([]int, error) {
 	for v := range list.Elements() {
 		status, err := starlark.AsInt32(v)
 		if err != nil || status < 100 || status > 599 {
-			return nil, fmt.Errorf("got %s, want HTTP statuses", v)
+			return nil, fmt.Errorf("got %s, want HTTP statuses", engine.Show(v))
 		}
 		statuses = append(statuses, status)
 	}

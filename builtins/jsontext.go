@@ -21,9 +21,12 @@ import (
 const (
 	maxDepth    = 200
 	maxJSONText = 64 << 20
+	maxValues   = 4_000_000 // a value takes many times the memory of its shortest text
 )
 
 var errTooDeep = fmt.Errorf("nested deeper than %d levels, or contains itself", maxDepth)
+
+var errTooMany = fmt.Errorf("more than %d values", maxValues)
 
 // A jsonTexter is a value that is written to JSON as a text of its own choice, such as a time.
 type jsonTexter interface{ JSONText() string }

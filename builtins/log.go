@@ -106,7 +106,7 @@ func (l scriptLog) value(v starlark.Value) slog.Value {
 func (l scriptLog) text(v starlark.Value) string {
 	text, ok := starlark.AsString(v)
 	if !ok {
-		text = v.String()
+		text = engine.Show(v)
 	}
 	text = l.redactor.Redact(text)
 	if len(text) <= maxLogText {

@@ -331,7 +331,7 @@ func TestScriptTroubleIsContained(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ body, want string }{
 		"panic":       {"crash()", "a defect in a builtin"},
-		"interpreter": {"list(range(1<<62))", "panic"},
+		"interpreter": {"list(range(1<<62))", "one operation may have"},
 		"endless":     {"for i in range(1 << 40):\n        pass", "steps"},
 		"recursion":   {"pull()", "called recursively"},
 	} {

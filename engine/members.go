@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -12,7 +13,14 @@ import (
 // program compiles a file. Beside what Starlark finds, it finds members that a builtin module does not
 // have, wherever they are used: Starlark itself would find them only when the line runs.
 func (l *Library) program(src source) (*syntax.File, *starlark.Program, error) {
-	f, prog, err := starlark.SourceProgramOptions(dialect, src.display, src.text, l.Predeclared.Has)
+	f, err := dialect.Parse(src.display, src.text, 0)
+	if err == nil {
+		err = rewriteFile(f)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	prog, err := starlark.FileProgram(f, l.names().Has)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,7 +41,7 @@ func (l *Library) program(src source) (*syntax.File, *starlark.Program, error) {
 
 // missingMember says what is wrong with a member of a builtin module, or nothing.
 func (l *Library) missingMember(dot *syntax.DotExpr) string {
-	name, ok := dot.X.(*syntax.Ident)
+	name, ok := unwrapped(dot.X).(*syntax.Ident)
 	if !ok {
 		return ""
 	}
@@ -49,4 +57,15 @@ func (l *Library) missingMember(dot *syntax.DotExpr) string {
 		text += fmt.Sprintf(" (did you mean .%s?)", near)
 	}
 	return text
+}
+
+// names are what every script can use: the builtins, the functions of Starlark's own that need bounds,
+// and the guards, which only rewriteFile uses.
+func (l *Library) names() starlark.StringDict {
+	names := boundedNames()
+	for name, g := range guards() {
+		names[name] = g
+	}
+	maps.Copy(names, l.Predeclared)
+	return names
 }

@@ -129,9 +129,11 @@ func (ld *loader) exec(file string) *module {
 		fmt.Errorf("the top level ran longer than %v: move work into pull()", loadTimeout))
 	defer cancel()
 	globals, err := guard(ctx, thread, ld.load.Env.Limits.LoadSteps, func() (starlark.StringDict, error) {
-		return prog.Init(thread, ld.library.Predeclared)
+		return prog.Init(thread, ld.library.names())
 	})
-	globals.Freeze()
+	if err == nil {
+		err = checkFreeze(globals, src.display)
+	}
 	if err != nil {
 		// An error inside a loaded file is told there; the load statement above it says nothing new.
 		if inner, ok := errors.AsType[*ScriptError](err); ok {
@@ -139,6 +141,7 @@ func (ld *loader) exec(file string) *module {
 		}
 		return &module{err: newScriptError(err, ld.sources.byDisplay)}
 	}
+	globals.Freeze()
 	return &module{globals: globals, doc: docstring(f)}
 }
 
@@ -179,7 +182,7 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 	} else if l, err := LoadOf(thread); err == nil && !l.AllowLog() {
 		return
 	}
-	log.Info(env.Redactor.Redact(msg), "at", thread.CallFrame(1).Pos.String())
+	log.Info(cut(env.Redactor.Redact(msg), maxMessage), "at", thread.CallFrame(1).Pos.String())
 }
 
 // run executes the script's pull function in p and commits what is left. The error is nil also when

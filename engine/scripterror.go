@@ -130,10 +130,13 @@ const (
 	tooManySteps = "too many steps"
 )
 
+// maxMessage is how much of what a script has said in an error is told, in bytes.
+const maxMessage = 8 << 10
+
 // message names the builtin that failed, if the error does not do so already, and says what to do
 // when the interpreter was stopped.
 func message(err error, stack starlark.CallStack) string {
-	text := err.Error()
+	text := cut(err.Error(), maxMessage)
 	before, reason, ok := strings.Cut(text, cancelled)
 	switch {
 	case !ok:

@@ -60,8 +60,11 @@ func testEqual(_ *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs [
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "got", &got, "want", &want); err != nil {
 		return nil, err
 	}
+	if err := checkComparison(got); err != nil {
+		return nil, err
+	}
 	if eq, err := starlark.Equal(got, want); err != nil || !eq {
-		return nil, fmt.Errorf("got  %v\nwant %v", got, want)
+		return nil, fmt.Errorf("got  %s\nwant %s", Show(got), Show(want))
 	}
 	return starlark.None, nil
 }
@@ -292,6 +295,9 @@ func decodeJSON(text string) (starlark.Value, error) {
 }
 
 func encodeJSON(v starlark.Value) (string, error) {
+	if err := checkParts("json", maxParts, v); err != nil {
+		return "", err // the encoder calls itself for each level
+	}
 	text, err := starlark.Call(new(starlark.Thread), starjson.Module.Members["encode"], starlark.Tuple{v}, nil)
 	if err != nil {
 		return "", err
@@ -307,7 +313,7 @@ func goDict(d *starlark.Dict) (map[string]any, error) {
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("got %v, want a dict with string keys", v)
+		return nil, fmt.Errorf("got %s, want a dict with string keys", Show(d))
 	}
 	return m, nil
 }
