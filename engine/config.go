@@ -31,6 +31,8 @@ type Config struct {
 	ScriptsDir string
 	// Listen is the address of the status server; empty means none.
 	Listen string
+	// Status says who may ask it.
+	Status StatusAccess
 	// LogLevel is debug, info, warn or error. Without starling.log.level, globals.debug decides.
 	LogLevel string
 	// LogFormat is text or json.

@@ -100,14 +100,7 @@ func (r *configReader) starling(top *Section) {
 	s := top.sub("starling")
 	r.ScriptsDir = r.scripts(s)
 	s.Path("secrets_folder", defaultSecrets)
-	r.Listen = s.Text("listen", "127.0.0.1:9464")
-	if r.Listen == "off" {
-		r.Listen = ""
-	}
-	if r.Listen != "" && !isAddress(r.Listen) {
-		e, _ := s.find("listen")
-		s.wrong(e, "host:port, such as 127.0.0.1:9464, or off")
-	}
+	r.status(s)
 	level := "info"
 	if r.Debug {
 		level = "debug"

@@ -175,9 +175,9 @@ func FuzzMessageTrace(f *testing.F) {
 // are right for that path, and changes nothing.
 func FuzzStatusRequest(f *testing.F) {
 	for _, text := range []string{
-		"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /status HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /readyz HTTP/1.0\r\n\r\n", "POST /status HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-		"GET //status/../healthz HTTP/1.1\r\nHost: a\r\n\r\n", "GET /%2e%2e/status?x=%zz HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-		"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "GET http://h/readyz HTTP/1.1\r\nHost: \x00\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "HEAD /readyz HTTP/1.0\r\n\r\n", "POST /status HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabc",
+		"GET //status/../healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "GET /%2e%2e/status?x=%zz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+		"CONNECT a:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "GET http://h/readyz HTTP/1.1\r\nHost: \x00\r\n\r\n",
 	} {
 		f.Add([]byte(text), "collector failed: \n\x00\xff")
 	}
@@ -189,7 +189,9 @@ func FuzzStatusRequest(f *testing.F) {
 			return
 		}
 		status := engine.Status{Name: failure, Collectors: []engine.CollectorStatus{{State: "failing", LastError: failure}}}
-		handler := statusHandler(context.Background(), func() engine.Status { return status }, metrics, nil)
+		server := &statusServer{local: true}
+		server.use(&engine.Config{})
+		handler := server.guard(statusHandler(context.Background(), func() engine.Status { return status }, metrics, nil))
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		got := w.Result()
@@ -197,7 +199,7 @@ func FuzzStatusRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Contains([]int{200, 301, 307, 400, 404, 405, 503}, got.StatusCode) || got.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if !slices.Contains([]int{200, 301, 307, 400, 401, 404, 405, 413, 503}, got.StatusCode) || got.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Fatalf("%q: %d %v", request, got.StatusCode, got.Header)
 		}
 		if got.StatusCode == http.StatusOK && r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -79,7 +79,13 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 		return nil, fail(fmt.Errorf("telemetry: %w", err), engine.CodeConfig)
 	}
 	o := p.engineOptions(log)
-	o.Telemetry, o.OnConfig = tel.engine, setLevel
+	var server *statusServer
+	o.Telemetry, o.OnConfig = tel.engine, func(c *engine.Config) {
+		setLevel(c)
+		if server != nil {
+			server.use(c)
+		}
+	}
 	e, err := engine.New(config, o)
 	if err != nil {
 		return nil, fail(err, engine.CodeConfig)
@@ -93,7 +99,9 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 			return nil, fail(err, "")
 		}
 		s.listen = l.Addr().String()
-		stopServing = serve(l, statusHandler(ctx, e.Status, tel.metrics, p.redactor), log)
+		server = newStatusServer(l, statusHandler(ctx, e.Status, tel.metrics, p.redactor), log)
+		server.use(config)
+		stopServing = server.serve(l)
 	}
 	s.close = func() {
 		stopServing()

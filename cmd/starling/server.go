@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
-	"time"
 
 	"starling/engine"
 )
@@ -26,30 +24,6 @@ func listen(address string) (net.Listener, error) {
 		return nil, &engine.Error{Op: "listen on " + address, Err: err, Hint: "correct starling.listen, or set it to off"}
 	}
 	return l, nil
-}
-
-// serve answers on l until the returned function is called.
-func serve(l net.Listener, h http.Handler, log *slog.Logger) (stop func()) {
-	s := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("status server ended", "error", err)
-		}
-	}()
-	return func() {
-		s.Close()
-		<-done
-	}
 }
 
 const listing = `starling
@@ -78,11 +52,7 @@ func statusHandler(ctx context.Context, status func() engine.Status, metrics htt
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, secrets, http.StatusOK, status()) })
 	mux.Handle("GET /metrics", metrics)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
-	})
+	return mux
 }
 
 type readiness struct {

@@ -55,6 +55,9 @@ var starling = [][]string{
 	{"`scripts`", "`scripts`, if there is such a directory", "the folder of scripts, which stand in front of the built-in ones"},
 	{"`secrets_folder`", "`/run/secrets`", "the folder of `${secret:NAME}`"},
 	{"`listen`", "`127.0.0.1:9464`", "address of the status server; `off` for none"},
+	{"`status.token`", "", "what who asks must send, as a bearer token; at least 16 characters. It or `client_ca` must be set where other machines can reach `listen`. `/healthz` is open anyway"},
+	{"`status.certificate`, `status.key`", "", "PEM files, relative or in `certs`: the status server speaks TLS; they are read again for each connection"},
+	{"`status.client_ca`", "", "PEM file of authorities: a client certificate of theirs is as good as the token"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text` or `json`"},
 	{"`network.allow_hosts`", "every host that a script declares", "the only hosts that scripts may reach: `api.example.com`, or `*.example.com` for all below it. Redirects and links may lead to them too, " +

@@ -71,7 +71,7 @@ func TestEveryConfigurationKeyIsDescribed(t *testing.T) {
 	reads := map[string]bool{"Text": true, "Required": true, "Int": true, "Float": true, "Bool": true, "Seconds": true,
 		"Bytes": true, "Choice": true, "Path": true, "File": true, "sub": true, "list": true}
 	found := 0
-	for _, file := range []string{"engine/config.go", "engine/config_sections.go", "engine/config_network.go", "sinks/devo.go", "sinks/syslog.go", "sinks/credentials.go", "sinks/relp.go",
+	for _, file := range []string{"engine/config.go", "engine/config_sections.go", "engine/config_network.go", "engine/config_status.go", "sinks/devo.go", "sinks/syslog.go", "sinks/credentials.go", "sinks/relp.go",
 		"sinks/file.go", "sinks/console.go", "sinks/lines.go"} {
 		f, err := parseGo(root, file)
 		if err != nil {
