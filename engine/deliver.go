@@ -116,6 +116,9 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 		return true, d.isolate(ctx, from)
 	}
 	first, err := d.next(ctx, from, d.quiet())
+	if errors.Is(err, errDropped) {
+		return true, nil
+	}
 	if err != nil {
 		return true, err
 	}
@@ -177,6 +180,9 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		idle := time.NewTimer(epochIdle)
 		c, err = d.next(ctx, from+n.chunks, idle.C)
 		idle.Stop()
+		if errors.Is(err, errDropped) {
+			return n, nil
+		}
 		if err != nil {
 			return n, err
 		}
