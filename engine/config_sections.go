@@ -143,6 +143,7 @@ func (r *configReader) limits(s *Section) {
 		PullTimeout:      s.Seconds("pull_timeout", l.PullTimeout, time.Second, 7*day),
 		Steps:            uint64(s.Int("steps", int64(l.Steps), 1000, math.MaxInt64)),
 		LoadSteps:        uint64(s.Int("load_steps", int64(l.LoadSteps), 1000, math.MaxInt64)),
+		ScriptMemory:     s.Bytes("script_memory", l.ScriptMemory, 16<<20, 1<<40),
 		ResponseBytes:    s.Bytes("response_bytes", l.ResponseBytes, 1<<10, 1<<40),
 		EventBytes:       int(s.Bytes("event_bytes", int64(l.EventBytes), 1<<10, 1<<30)),
 		Oversized:        Oversized(s.Choice("oversized", string(l.Oversized), string(Cut), string(SetAside), string(Fail))),

@@ -8,6 +8,7 @@ type Limits struct {
 	PullTimeout      time.Duration // wall time of one pull
 	Steps            uint64        // Starlark instructions of one pull, counted by the interpreter
 	LoadSteps        uint64        // Starlark instructions of a script's top level
+	ScriptMemory     int64         // by how much the heap may grow because of scripts, beside what is staged
 	ResponseBytes    int64         // body of one HTTP answer, decompressed
 	EventBytes       int           // body of one event
 	Oversized        Oversized     // what becomes of a larger one, or of one that an output refuses: cut, set_aside or fail
@@ -28,6 +29,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.PullTimeout, time.Hour)
 	set(&l.Steps, 2_000_000_000)
 	set(&l.LoadSteps, 50_000_000)
+	set(&l.ScriptMemory, 256<<20)
 	set(&l.ResponseBytes, 32<<20)
 	set(&l.EventBytes, 1<<20)
 	set(&l.Oversized, Cut)

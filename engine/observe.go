@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 )
@@ -18,7 +19,8 @@ func (e *Engine) observe() error {
 	share, err6 := m.Float64ObservableGauge("starling.outbox.share", metric.WithDescription("How much of its bounds the outbox uses, 0 to 1."))
 	alarm, err7 := m.Int64ObservableGauge("starling.outbox.alarm", metric.WithDescription("1 from starling.limits.outbox_alarm on, 0 below."))
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink expires."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -42,9 +44,12 @@ func (e *Engine) observe() error {
 			o.ObserveInt64(bytes, k.Backlog.Bytes, by)
 			o.ObserveFloat64(age, k.Backlog.AgeSeconds, by)
 			o.ObserveInt64(failing, truth(k.State != "ok"), by)
+			if k.CertificateEnds != nil {
+				o.ObserveFloat64(ends, time.Until(*k.CertificateEnds).Seconds(), by)
+			}
 		}
 		return nil
-	}, bytes, age, behind, failing, aside, share, alarm)
+	}, bytes, age, behind, failing, aside, share, alarm, ends)
 	return err
 }
 

@@ -58,6 +58,8 @@ type SinkStatus struct {
 	Failures  int           `json:"failures"` // in a row
 	LastError string        `json:"last_error,omitempty"`
 	Backlog   BacklogStatus `json:"backlog"`
+
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of its own certificate
 }
 
 // BacklogStatus is what waits for delivery.
@@ -118,10 +120,20 @@ func (e *Engine) Status() Status {
 		d := e.deliveries[name]
 		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
+		ss.CertificateEnds = certificateEnds(d.sink)
 		ss.Dropped = e.env.Store.Dropped(name)
 		s.Sinks = append(s.Sinks, ss)
 	}
 	return s
+}
+
+func certificateEnds(sink Sink) *time.Time {
+	if x, ok := sink.(Expirer); ok {
+		if ends := x.Expires().UTC(); !ends.IsZero() {
+			return &ends
+		}
+	}
+	return nil
 }
 
 func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {

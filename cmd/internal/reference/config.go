@@ -89,6 +89,8 @@ func outputs(root string) (string, error) {
 		{"devo_platform, relay", "sinks/devo.go", "newDevo"},
 		{"syslog, in_house_relay, sidecar", "sinks/syslog.go", "newSyslog"},
 		{"relp", "sinks/relp.go", "newRelp"},
+		{"http", "sinks/http.go", "newHTTP"},
+		{"devo_http", "sinks/http.go", "newDevoHTTP"},
 		{"console, stdout", "sinks/console.go", "newConsole"},
 		{"file", "sinks/file.go", "newFile"},
 		{"format of console and file", "sinks/lines.go", "lineFormat"},
