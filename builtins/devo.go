@@ -15,7 +15,7 @@ import (
 
 // newDevo returns the module devo.
 //
-//	devo.table(tag, event=None, time=None, host=None, severity="info", facility="user", key=None)
+//	devo.table(tag, event=None, time=None, host=None, severity="info", facility="user", key=None, id=None)
 //
 // says where events go and what they look like. tag is Devo's name of the table, two to six levels
 // of letters, digits, "-" and "_" joined by dots. event is a fields.map, or a function that takes a
@@ -24,7 +24,9 @@ import (
 // a time; where it gives none, the start of the pull counts. host and severity (a name or 0 to 7)
 // and facility go into the header. key names the fields, as expressions, that make a record the same
 // record: one that was sent before is not sent again. A record without any of them is the same as
-// one with the same event.
+// one with the same event. id names a field that is put in front of each event: an id of the record,
+// which is the same whenever this collector sends the same record to this table. A body that is a text
+// gets none.
 //
 //	devo.send(table, records)
 //
@@ -51,6 +53,7 @@ type devoTable struct {
 	at      *expression       // or
 	atFunc  starlark.Callable // or neither
 	keys    []*expression
+	id      string   // the opening of the field, as JSON; empty if there is none
 	program *program // of mapping, and of at, if there is one, and keys
 }
 
@@ -79,15 +82,15 @@ func (t *devoTable) Freeze() {
 }
 
 func devoTableNew(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var tag, host string
+	var tag, host, id string
 	var event, at, key starlark.Value = starlark.None, starlark.None, starlark.None
 	var severity, facility starlark.Value = starlark.String("info"), starlark.String("user")
 	if err := unpack(b, args, kwargs, 2, "tag", &tag, "event?", &event, "time?", &at, "host??", &host,
-		"severity?", &severity, "facility?", &facility, "key?", &key); err != nil {
+		"severity?", &severity, "facility?", &facility, "key?", &key, "id??", &id); err != nil {
 		return nil, err
 	}
 	t := &devoTable{table: &engine.Table{Tag: tag, Host: host}}
-	err := errors.Join(checkTag(tag), checkHost(host), t.setPriority(severity, facility), t.setEvent(event), t.setTime(at), t.setKey(key))
+	err := errors.Join(checkTag(tag), checkHost(host), t.setPriority(severity, facility), t.setEvent(event), t.setTime(at), t.setKey(key), t.setID(id))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}

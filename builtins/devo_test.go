@@ -2,11 +2,15 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -211,9 +215,69 @@ func TestKeysStayTheSameFromVersionToVersion(t *testing.T) {
 	}
 }
 
-func BenchmarkSend(b *testing.B) {
+func TestTheSameRecordHasTheSameID(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+event = fields.map({"pull": devo.pulling_id, "n": field("n")}, nulls = "drop")
+keyed = devo.table("my.app.keyed", event, key = [field("n")], id = "@event_id")
+plain = devo.table("my.app.plain", event, id = "@event_id")
+other = devo.table("my.app.other", event, id = "@event_id")
+called = devo.table("my.app.called", lambda record: {}, id = "id")
+def send(records):
+    for t in [keyed, plain, other, called]:
+        devo.send(t, records)
+    devo.send(plain, "a text")
+`)
+	env := testEnv(t)
+	ids := func(collector, rows string) (found []string) {
+		pull := engine.NewPull(t.Context(), env, collector)
+		records, err := NewDocument([]byte(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := callStar(t, pull, globals["send"], records); err != nil {
+			t.Fatal(err)
+		}
+		events, err := pull.Staged()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			var fields map[string]any
+			if err := json.Unmarshal(e.Body, &fields); err != nil {
+				if string(e.Body) != "a text" {
+					t.Errorf("%s: %v", e.Body, err)
+				}
+				continue
+			}
+			id, _ := cmp.Or(fields["@event_id"], fields["id"]).(string)
+			if len(id) != 32 || fields["n"] == nil && e.Table.Tag != "my.app.called" {
+				t.Errorf("%s: got the id %q", e.Body, id)
+			}
+			found = append(found, id)
+		}
+		return found
+	}
+	first := ids("test/1/id", `[{"n":1,"x":1}]`)
+	time.Sleep(2 * time.Millisecond) // another pulling_id
+	if again := ids("test/1/id", `[{"n":1,"x":1}]`); !slices.Equal(first, again) {
+		t.Errorf("the next pull gives %q, not %q", again, first)
+	}
+	if all := slices.Concat(first, ids("test/1/another", `[{"n":1,"x":1}]`), ids("test/1/id", `[{"n":2,"x":1}]`)); len(all) != 12 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 12 {
+		t.Errorf("collector, table and record do not all count: %q", all)
+	}
+	changed := ids("test/1/id", `[{"n":1,"x":2}]`)
+	if changed[0] != first[0] || changed[1] == first[1] {
+		t.Errorf("with a key only the key counts, without one the record: %q and %q", changed, first)
+	}
+}
+
+func BenchmarkSend(b *testing.B)       { benchmarkSend(b, "") }
+func BenchmarkSendWithID(b *testing.B) { benchmarkSend(b, `, id = "@event_id"`) }
+
+func benchmarkSend(b *testing.B, id string) {
 	globals := starEval(b, messageTraceMap+`
-table = devo.table("cloud.office365.messagetracing", event, time = received)
+table = devo.table("cloud.office365.messagetracing", event, time = received`+id+`)
 def send(records):
     return devo.send(table, records)
 `)

@@ -59,6 +59,7 @@ type sender struct {
 	staged int64
 	body   []byte
 	hashed []byte // reused
+	field  []byte // reused
 }
 
 // complain tells the log about values that did not convert, once for a pull.
@@ -168,8 +169,11 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 		return err
 	}
 	built := false
+	var id engine.Key
+	keyed := false
 	if len(s.table.keys) > 0 {
 		key, ok := s.fieldKey()
+		id, keyed = key, ok
 		if !ok {
 			if built, err = s.build(record); !built || err != nil {
 				return s.leaveOut(err)
@@ -188,6 +192,7 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 			return s.leaveOut(err)
 		}
 	}
+	s.identify(id, keyed)
 	return s.stage(at)
 }
 

@@ -225,11 +225,14 @@ func FuzzQuery(f *testing.F) {
 	f.Add("$filter", "StartDate eq datetime'2026-11-20T00:00:00Z'", "https://h/x?a=b&c=%zz#f", "?&=#%+ ")
 	f.Add("", "\x00\xff;", "a=b?c=d", "")
 	f.Fuzz(func(t *testing.T, name, value, text, safe string) {
+		if name == "z" {
+			return
+		}
 		ps := params{{name: name, value: value}, {name: "z", value: "1"}}
 		for _, query := range []string{ps.query(), ps.form()} {
 			wantShown(t, query)
 			values, err := url.ParseQuery(query)
-			if want := "1"; err != nil || values.Get("z") != want || values.Get(name) != value && name != "z" {
+			if want := "1"; err != nil || values.Get("z") != want || values.Get(name) != value {
 				t.Fatalf("%q is %v (%v) for net/url", query, values, err)
 			}
 			pairs, err := queryPairs("https://h/?" + query)

@@ -86,6 +86,9 @@ func stampChunk(chunk []byte, at time.Time, pull trace.SpanContext) {
 
 var errDamaged = errors.New("damaged chunk")
 
+// chunkEvents returns how many events a sealed chunk has.
+func chunkEvents(chunk []byte) uint32 { return binary.LittleEndian.Uint32(chunk[13:]) }
+
 // A chunk as it is read back.
 type chunk struct {
 	events    []Event

@@ -52,10 +52,11 @@ func (s *Store) room(ctx context.Context, size int64) error {
 	}
 	for {
 		s.mu.Lock()
-		free, changed := s.bytes == 0 || s.bytes+size <= s.limit, s.changed
+		err := s.dropFor(size)
+		free, changed := s.fits(size), s.changed
 		s.mu.Unlock()
-		if free {
-			return nil
+		if free || err != nil {
+			return err
 		}
 		select {
 		case <-changed:
@@ -69,7 +70,7 @@ func (s *Store) room(ctx context.Context, size int64) error {
 
 func outboxFull() error {
 	return &Error{Code: CodeSink, Op: "commit", Err: errors.New("the outbox is full: outputs take events more slowly than they are pulled, or not at all"),
-		Hint: "see the outputs' state in /status; raise starling.limits.outbox_bytes if the disk has room"}
+		Hint: "see the outputs' state in /status; raise starling.limits.outbox_bytes if the disk has room, or outbox_age if that is set"}
 }
 
 // committer is the only writer of head, chunks, cursors and seen keys.
@@ -136,7 +137,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 			s.first = start
 		}
 		for _, w := range plan.data[:plan.head-start] {
-			s.sizes = append(s.sizes, chunkInfo{int64(len(w.value)), now})
+			s.sizes = append(s.sizes, chunkInfo{int64(len(w.value)), chunkEvents(w.value), now})
 			s.bytes += int64(len(w.value))
 		}
 		s.head, s.block = plan.head, plan.block

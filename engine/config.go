@@ -59,6 +59,9 @@ type Output struct {
 	// Oversized says what becomes of an event that the output refuses; without a word on it, what
 	// starling.limits.oversized says.
 	Oversized Oversized
+	// OutboxFull says what becomes of what waits for the output when the outbox is full; without a word
+	// on it, what starling.limits.outbox_full says.
+	OutboxFull OutboxFull
 	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
 	Place string
 }
@@ -263,9 +266,10 @@ func (r *configReader) outputs(top *Section) {
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
 		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
+		full := output.Choice("outbox_full", string(r.Limits.OutboxFull), string(Wait), string(DropOldest))
 		output.unknown(r.problems)
 		line, col := output.placeOf("type")
-		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized),
+		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full),
 			Place: place(r.problems.file, line, col) + join(output.path, "type")})
 	}
 }

@@ -56,8 +56,8 @@ func TestGoodConfig(t *testing.T) {
 	if !c.Debug {
 		t.Error("debug is off, want on")
 	}
-	limits := Limits{PullTimeout: 90 * time.Second, Steps: 1_000_000, LoadSteps: 100_000, ResponseBytes: 1 << 20,
-		EventBytes: 64 << 10, Oversized: SetAside, AsideBytes: 1 << 20, StagedBytes: 2 << 20, HTTPTimeout: 90 * time.Second, OutboxBytes: 3e9,
+	limits := Limits{PullTimeout: 90 * time.Second, Steps: 1_000_000, LoadSteps: 100_000, ScriptMemory: 32 << 20, ResponseBytes: 1 << 20,
+		EventBytes: 64 << 10, Oversized: SetAside, AsideBytes: 1 << 20, StagedBytes: 2 << 20, HTTPTimeout: 90 * time.Second, OutboxBytes: 3e9, OutboxAge: 48 * time.Hour, OutboxFull: DropOldest, OutboxAlarm: 0.5,
 		LogLinesPerPull: 10, TestTimeout: 500 * time.Millisecond, ShutdownDelivery: 5 * time.Second}
 	if c.Limits != limits {
 		t.Errorf("got limits %+v, want %+v", c.Limits, limits)

@@ -36,6 +36,7 @@ type delivery struct {
 	age    time.Duration
 	handed []handed      // epochs that the sink took and has not confirmed; all but empty unless it is Lagging
 	known  uint64        // what Confirmed said last
+	busy   chan error    // gets the result of a call that was abandoned; nil if there is none
 	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	mu     sync.Mutex
@@ -85,17 +86,11 @@ func (d *delivery) run(ctx context.Context) {
 	}
 }
 
-func (d *delivery) close() {
-	if err := d.sink.Close(); err != nil {
-		d.env.Logger.Warn("output did not close in order", string(KeySink), d.output.Name, "error", d.env.Redactor.Redact(err.Error()))
-	}
-}
-
 func (d *delivery) failed(ctx context.Context, err error, failures int) time.Duration {
 	d.bytes, d.age = max(d.bytes/2, minEpochBytes), minEpochAge
 	wait := min(firstSendBackOff<<min(failures-1, 16), maxSendBackOff)
 	if e, ok := errors.AsType[*Error](err); ok {
-		wait = max(wait, e.Wait)
+		wait = max(wait, min(e.Wait, maxWait))
 	}
 	wait += rand.N(wait/4 + 1)
 	text := d.env.Redactor.Redact(err.Error())
@@ -116,6 +111,9 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 		return true, d.isolate(ctx, from)
 	}
 	first, err := d.next(ctx, from, d.quiet())
+	if errors.Is(err, errDropped) {
+		return true, nil
+	}
 	if err != nil {
 		return true, err
 	}
@@ -177,6 +175,9 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		idle := time.NewTimer(epochIdle)
 		c, err = d.next(ctx, from+n.chunks, idle.C)
 		idle.Stop()
+		if errors.Is(err, errDropped) {
+			return n, nil
+		}
 		if err != nil {
 			return n, err
 		}

@@ -42,6 +42,7 @@ type Engine struct {
 	env        *Env
 	config     *Config
 	loaded     time.Time
+	alarm      alarm
 	sources    *Sources
 	collectors map[string]*collector
 	deliveries map[string]*delivery
@@ -124,7 +125,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 
+	var guard sync.WaitGroup
+	guard.Go(func() { e.guardOutbox(ctx) })
 	e.watch(ctx)
+	guard.Wait()
 
 	e.reloading.Lock() // a reload that is under way ends first, and no other begins
 	defer e.reloading.Unlock()
@@ -290,6 +294,7 @@ func (e *Engine) swap(p *plan) error {
 			e.tasks.stop(old)
 		}
 	}
+	p.env.Store.setPolicy(e.policy(p.config, p.env.Limits))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for key, c := range p.collectors {

@@ -125,11 +125,11 @@ func FuzzStore(f *testing.F) {
 		if len(sink)+len(cursor)+len(id)+len(seen) > 1000 {
 			return // longer than Badger takes
 		}
-		s := &Store{db: db, limit: 1 << 20, turn: make(chan struct{}, 1), closed: make(chan struct{}), tails: map[string]uint64{},
+		s := &Store{db: db, policy: policy{bytes: 1 << 20}, drops: map[string]Dropped{}, turn: make(chan struct{}, 1), closed: make(chan struct{}), tails: map[string]uint64{},
 			changed: make(chan struct{}), hours: map[string]map[int64]map[Key]bool{}}
 		defer empty(t, db)
 		if err := s.write(func(w *badger.WriteBatch) error {
-			for key, v := range map[string][]byte{keyVersion: version, keyHead: head, prefTail + sink: tail, prefChunk + string(id): chunk,
+			for key, v := range map[string][]byte{keyVersion: version, keyHead: head, prefTail + sink: tail, prefDrop + sink: tail, prefChunk + string(id): chunk,
 				prefCursor + cursor: value, prefSeen + "c\x00" + string(seen): nil, prefBlock + string(seen[min(8, len(seen)):]): block} {
 				if err := w.Set([]byte(key), v); err != nil {
 					return err

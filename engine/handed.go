@@ -35,9 +35,13 @@ func (d *delivery) quiet() <-chan time.Time {
 
 // ask calls the sink. After an error it has forgotten all that it did not confirm.
 func (d *delivery) ask(ctx context.Context, call func(context.Context) error) error {
-	err := call(ctx)
+	err := d.call(ctx, call)
 	if err == nil {
 		return nil
+	}
+	if d.busy != nil { // it may still change what it counts
+		d.handed = nil
+		return err
 	}
 	if cerr := d.confirm(ctx); cerr != nil { // what was confirmed before the error comes again
 		d.env.Logger.Warn("what an output confirmed could not be noted", string(KeySink), d.output.Name, "error", cerr.Error())

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 )
@@ -15,8 +16,11 @@ func (e *Engine) observe() error {
 	age, err2 := m.Float64ObservableGauge("starling.outbox.age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest event that waits for a sink."))
 	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
 	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
+	share, err6 := m.Float64ObservableGauge("starling.outbox.share", metric.WithDescription("How much of its bounds the outbox uses, 0 to 1."))
+	alarm, err7 := m.Int64ObservableGauge("starling.outbox.alarm", metric.WithDescription("1 from starling.limits.outbox_alarm on, 0 below."))
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink expires."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -33,14 +37,19 @@ func (e *Engine) observe() error {
 			set += f.Bytes
 		}
 		o.ObserveInt64(aside, set)
+		o.ObserveFloat64(share, s.Outbox.Share)
+		o.ObserveInt64(alarm, truth(s.Outbox.State != "ok"))
 		for _, k := range s.Sinks {
 			by := metric.WithAttributes(KeySink.String(k.Sink))
 			o.ObserveInt64(bytes, k.Backlog.Bytes, by)
 			o.ObserveFloat64(age, k.Backlog.AgeSeconds, by)
 			o.ObserveInt64(failing, truth(k.State != "ok"), by)
+			if k.CertificateEnds != nil {
+				o.ObserveFloat64(ends, time.Until(*k.CertificateEnds).Seconds(), by)
+			}
 		}
 		return nil
-	}, bytes, age, behind, failing, aside)
+	}, bytes, age, behind, failing, aside, share, alarm, ends)
 	return err
 }
 

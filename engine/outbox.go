@@ -2,7 +2,9 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -33,7 +35,7 @@ func (s *Store) outputs(names []string) error {
 	err := s.update(nil, func(txn *badger.Txn) error {
 		for name := range gone {
 			if _, ok := tails[name]; !ok {
-				if err := txn.Delete([]byte(prefTail + name)); err != nil {
+				if err := errors.Join(txn.Delete([]byte(prefTail+name)), txn.Delete([]byte(prefDrop+name))); err != nil {
 					return err
 				}
 			}
@@ -50,6 +52,7 @@ func (s *Store) outputs(names []string) error {
 	}
 	s.at(stepNoted)
 	s.tails = tails
+	maps.DeleteFunc(s.drops, func(name string, _ Dropped) bool { _, ok := tails[name]; return !ok })
 	return s.trim()
 }
 
@@ -63,6 +66,9 @@ func (s *Store) tail(sink string) uint64 {
 	defer s.mu.Unlock()
 	return s.tails[sink]
 }
+
+// errDropped says that a chunk is gone because the outbox was full; the output's place is behind it.
+var errDropped = errors.New("the chunk was dropped")
 
 // chunk returns a chunk. Without events it is not there yet; changed is closed when that may be different.
 func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
@@ -82,6 +88,9 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 			return err
 		})
 	})
+	if errors.Is(err, badger.ErrKeyNotFound) && s.isGone(id) {
+		return chunk{}, nil, errDropped
+	}
 	if err != nil {
 		return chunk{}, nil, storeError(fmt.Sprintf("read chunk %d of the outbox", id), err,
 			"its events cannot be delivered; restore a backup of the state directory, or pull their time range again")
@@ -89,12 +98,18 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	return c, changed, nil
 }
 
+func (s *Store) isGone(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return id < s.first
+}
+
 // ack notes that sink has every chunk before next, and deletes the chunks that all sinks have.
 func (s *Store) ack(sink string, next uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.tails[sink]; !ok {
-		return nil // the output was taken out of the configuration meanwhile
+	if tail, ok := s.tails[sink]; !ok || next <= tail {
+		return nil // the output was taken out of the configuration meanwhile, or this was dropped
 	}
 	s.at(stepAck)
 	err := s.update(func(t *testimony) { t.first = s.oldest(sink, next) }, func(txn *badger.Txn) error { return setTail(txn, sink, next) })

@@ -48,6 +48,8 @@ func (d *delivery) isolate(ctx context.Context, from uint64) error {
 	for id := from; ; id++ {
 		c, _, err := d.env.Store.chunk(id)
 		switch {
+		case errors.Is(err, errDropped):
+			return nil
 		case err != nil:
 			return err
 		case c.events == nil && len(i.suspects) == 0:

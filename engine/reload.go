@@ -192,7 +192,6 @@ func (e *Engine) tryConfig(config *Config, sources *Sources) error {
 	if err != nil {
 		return err
 	}
-	env.Store.setLimit(env.Limits.OutboxBytes)
 	if config.Listen != e.config.Listen {
 		e.options.Logger.Warn("starling.listen takes effect at the next start", "listen", config.Listen)
 	}
@@ -271,11 +270,4 @@ func (e *Engine) reloadSink(name string) {
 	if r, ok := d.sink.(Reloader); ok {
 		e.outcome("certificate", name, "", r.Reload())
 	}
-}
-
-func (s *Store) setLimit(outbox int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limit = outbox
-	s.wake()
 }

@@ -123,7 +123,7 @@ func TestRefusedConfigurationChangesNoLimit(t *testing.T) {
 	w.until("the refusal", func(s Status) bool { return len(s.Reloads) == 1 && s.Reloads[0].Error != "" })
 	w.engine.Store().mu.Lock()
 	defer w.engine.Store().mu.Unlock()
-	if got := w.engine.Store().limit; got != 1<<30 {
+	if got := w.engine.Store().policy.bytes; got != 1<<30 {
 		t.Errorf("the outbox is limited to %d bytes by a configuration that was refused", got)
 	}
 }

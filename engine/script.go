@@ -128,7 +128,9 @@ func (ld *loader) exec(file string) *module {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), loadTimeout,
 		fmt.Errorf("the top level ran longer than %v: move work into pull()", loadTimeout))
 	defer cancel()
-	globals, err := guard(ctx, thread, ld.load.Env.Limits.LoadSteps, func() (starlark.StringDict, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	globals, err := watched(ctx, end, ld.load.Env, thread, ld.load.Env.Limits.LoadSteps, func() (starlark.StringDict, error) {
 		return prog.Init(thread, ld.library.names())
 	})
 	if err == nil {
@@ -190,7 +192,10 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 func (s *Script) run(p *Pull) (handover bool, err error) {
 	thread := p.NewThread(s.Name)
 	thread.Print = func(t *starlark.Thread, msg string) { printed(t, p.env, msg) }
-	_, err = guard(p.ctx, thread, p.env.Limits.Steps, func() (starlark.Value, error) {
+	ctx, end := context.WithCancelCause(p.ctx)
+	defer end(nil)
+	p.ctx = ctx
+	_, err = watched(ctx, end, p.env, thread, p.env.Limits.Steps, func() (starlark.Value, error) {
 		return starlark.Call(thread, s.pull, nil, nil)
 	})
 	p.Stats.Steps = thread.ExecutionSteps()

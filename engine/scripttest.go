@@ -101,7 +101,9 @@ func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, f
 	// Builtins that need a pull, such as time.now, find the one of the test.
 	thread := t.newPull().NewThread(f.Name())
 	thread.Print = func(*starlark.Thread, string) {}
-	_, err = guard(ctx, thread, limits.Steps, func() (starlark.Value, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	_, err = watched(ctx, end, t.env, thread, limits.Steps, func() (starlark.Value, error) {
 		return starlark.Call(thread, f, starlark.Tuple{t}, nil)
 	})
 	if err != nil {

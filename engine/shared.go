@@ -5,6 +5,8 @@ import "sync"
 // Shared keeps what outlives pulls, scripts and reloads and is common to all collectors of a
 // process: tokens, rate limits, connections. The zero Shared is ready to use.
 type Shared struct {
+	memory memoryWatch
+
 	mu     sync.Mutex
 	values map[string]any
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Sink is where events go: one entry under outputs in the configuration file.
 //
@@ -65,6 +68,12 @@ type Lagging interface {
 	// connection. It is called between epochs: when nothing new has come for a second, and at a stop.
 	// It ends early, with an error, when its context ends.
 	Settle(ctx context.Context) error
+}
+
+// An Expirer is a Sink with a certificate of its own, which ends some day.
+type Expirer interface {
+	// Expires returns when; the zero time means that there is none. It may be called from any goroutine.
+	Expires() time.Time
 }
 
 // A Reloader is a Sink that reads files which people replace while it runs, such as certificates.

@@ -12,7 +12,7 @@ type Status struct {
 	Config     FileStatus        `json:"config"`
 	Collectors []CollectorStatus `json:"collectors"`
 	Sinks      []SinkStatus      `json:"sinks"`
-	Outbox     BacklogStatus     `json:"outbox"`
+	Outbox     OutboxStatus      `json:"outbox"`
 	Aside      []AsideFile       `json:"aside,omitempty"` // files of events that were set aside
 	Reloads    []ReloadStatus    `json:"reloads"`         // the latest of each subject
 }
@@ -53,10 +53,13 @@ type SinkStatus struct {
 	Refused   int64         `json:"refused"`   // events that were refused for good
 	Cut       int64         `json:"cut"`       // of them, shortened and acknowledged
 	SetAside  int64         `json:"set_aside"` // of them, kept in a file
+	Dropped   Dropped       `json:"dropped"`   // since the state began: forgotten because the outbox was full
 	LastAck   *time.Time    `json:"last_ack,omitempty"`
 	Failures  int           `json:"failures"` // in a row
 	LastError string        `json:"last_error,omitempty"`
 	Backlog   BacklogStatus `json:"backlog"`
+
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of its own certificate
 }
 
 // BacklogStatus is what waits for delivery.
@@ -64,6 +67,14 @@ type BacklogStatus struct {
 	Chunks     int64   `json:"chunks"`
 	Bytes      int64   `json:"bytes"` // compressed
 	AgeSeconds float64 `json:"age_seconds"`
+}
+
+// OutboxStatus is what waits for the slowest output.
+type OutboxStatus struct {
+	BacklogStatus
+	// Share is how much of its bounds is used, of that in bytes or that in age, whichever is nearer.
+	Share float64 `json:"share"`
+	State string  `json:"state"` // ok, alarm, full
 }
 
 // ReloadStatus is the outcome of the latest reload of a script, the configuration or an output's files.
@@ -93,7 +104,7 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
-		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: backlogStatus(e.env.Store.Backlog(""), now)}
+		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: e.env.outbox(now)}
 	cursors, _ := e.env.Store.Cursors()
 	s.Aside, _ = e.env.Store.Aside()
 	for _, key := range sortedKeys(e.collectors) {
@@ -109,9 +120,20 @@ func (e *Engine) Status() Status {
 		d := e.deliveries[name]
 		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
+		ss.CertificateEnds = certificateEnds(d.sink)
+		ss.Dropped = e.env.Store.Dropped(name)
 		s.Sinks = append(s.Sinks, ss)
 	}
 	return s
+}
+
+func certificateEnds(sink Sink) *time.Time {
+	if x, ok := sink.(Expirer); ok {
+		if ends := x.Expires().UTC(); !ends.IsZero() {
+			return &ends
+		}
+	}
+	return nil
 }
 
 func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {

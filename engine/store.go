@@ -24,6 +24,7 @@ import (
 //	q                          number and time of the last transaction, see witness.go
 //	o <chunk>                  a chunk of the outbox
 //	t/<sink>                   the first chunk that the sink has not acknowledged
+//	d/<sink>                   what the sink's place was moved past, JSON
 //	c/<collector> 0 <name>     a cursor, JSON
 //	b <block>                  seen keys of one commit and hour, 16 bytes each
 //	s/<collector> 0 <bucket> <block>   says that the block belongs to the collector's bucket of keys:
@@ -37,6 +38,7 @@ const (
 	keySeq     = "q"
 	prefChunk  = "o"
 	prefTail   = "t/"
+	prefDrop   = "d/"
 	prefCursor = "c/"
 	prefBlock  = "b"
 	prefSeen   = "s/"
@@ -55,7 +57,7 @@ const (
 type Store struct {
 	db     *badger.DB
 	dir    string
-	limit  int64 // bytes of the outbox
+	policy policy // guarded by mu
 	aside  *aside
 	queue  chan *commitRequest
 	turn   chan struct{} // whose it is to wait for room
@@ -72,7 +74,8 @@ type Store struct {
 	block   uint64
 	bytes   int64
 	tails   map[string]uint64
-	changed chan struct{} // closed at every change of the outbox
+	drops   map[string]Dropped // by sink, since the state began
+	changed chan struct{}      // closed at every change of the outbox
 
 	gate     sync.RWMutex // held while the database is read, and by Close
 	isClosed bool
@@ -83,6 +86,7 @@ type Store struct {
 
 type chunkInfo struct {
 	size      int64
+	events    uint32
 	committed time.Time
 }
 
@@ -104,9 +108,9 @@ func openStoreWatched(dir string, outbox int64, onStep func(step)) (*Store, erro
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, limit: outbox, aside: newAside(dir), onStep: onStep,
+		db: db, dir: dir, policy: policy{bytes: outbox}, aside: newAside(dir), onStep: onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
-		tails: map[string]uint64{}, changed: make(chan struct{}),
+		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{},
 	}
 	if err := s.load(); err != nil {
@@ -198,6 +202,9 @@ func (s *Store) load() error {
 		if err := s.loadTails(txn); err != nil {
 			return err
 		}
+		if err := s.loadDrops(txn); err != nil {
+			return err
+		}
 		if err := s.loadChunks(txn, &leftovers); err != nil {
 			return err
 		}
@@ -283,6 +290,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		info := chunkInfo{size: item.ValueSize()}
 		if err := item.Value(func(v []byte) error {
 			if len(v) >= chunkHeader {
+				info.events = chunkEvents(v)
 				info.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:])))
 			}
 			return nil

@@ -44,6 +44,7 @@ type Telemetry struct {
 	EventsSkipped metric.Int64Counter     // rows not sent because they had been sent before
 	EventsCut     metric.Int64Counter     // events shortened, by collector or sink
 	EventsAside   metric.Int64Counter     // events kept in a file instead, by collector or sink
+	EventsDropped metric.Int64Counter     // events forgotten because the outbox was full, by sink
 	EventsRefused metric.Int64Counter     // events refused for good, by sink
 	BytesPulled   metric.Int64Counter     // bodies of events committed
 	Commits       metric.Int64Counter     // commits, by collector
@@ -91,6 +92,7 @@ func NewTelemetry(traces trace.TracerProvider, metrics metric.MeterProvider) *Te
 		EventsSkipped: counter("starling.events.skipped", "{event}", "Rows not sent because they had been sent before."),
 		EventsCut:     counter("starling.events.cut", "{event}", "Events shortened, because they were too large."),
 		EventsAside:   counter("starling.events.set_aside", "{event}", "Events kept in a file of the state directory instead of going on."),
+		EventsDropped: counter("starling.events.dropped", "{event}", "Events that a sink was not given because the outbox was full."),
 		EventsRefused: counter("starling.events.refused", "{event}", "Events that a sink refused for good, each counted once."),
 		BytesPulled:   counter("starling.bytes.pulled", "By", "Bodies of events committed."),
 		Commits:       counter("starling.commits", "{commit}", "Commits."),

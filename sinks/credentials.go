@@ -22,11 +22,12 @@ type credential struct {
 	op      string
 	files   credentialFiles
 	current atomic.Pointer[tls.Config]
+	own     ownCertificate
 }
 
 // newCredential reads the keys chain, cert, key and verify; Reload reads the files.
-func newCredential(c *engine.Section, t target) *credential {
-	return &credential{op: t.op, files: credentialFiles{
+func newCredential(c *engine.Section, t target, env Env) *credential {
+	return &credential{op: t.op, own: ownCertificate{log: env.Logger, op: t.op}, files: credentialFiles{
 		chain:  credentialFile(c, "chain"),
 		cert:   credentialFile(c, "cert"),
 		key:    credentialFile(c, "key"),
@@ -43,12 +44,15 @@ func credentialFile(c *engine.Section, key string) string {
 	return c.File(key, "certs", ".")
 }
 
+// Expires returns when the certificate does.
+func (s *credential) Expires() time.Time { return s.own.expires() }
+
 // Files lists the chain, the certificate and its key.
 func (s *credential) Files() []string { return []string{s.files.chain, s.files.cert, s.files.key} }
 
 // Reload reads the three files again. The next epoch uses them; if one is wrong, all stay as they were.
 func (s *credential) Reload() error {
-	config, err := s.files.load()
+	config, err := s.files.load(&s.own)
 	if err != nil {
 		err.Op = s.op
 		return err
@@ -64,7 +68,7 @@ type credentialFiles struct {
 }
 
 // load reads the files and checks all that can be known before connecting.
-func (f *credentialFiles) load() (*tls.Config, *engine.Error) {
+func (f *credentialFiles) load(own *ownCertificate) (*tls.Config, *engine.Error) {
 	chain, err := f.readChain()
 	if err != nil {
 		return nil, configError(err, "download the chain (CA) file of your Devo domain again")
@@ -74,10 +78,9 @@ func (f *credentialFiles) load() (*tls.Config, *engine.Error) {
 		return nil, configError(err, "download certificate and private key of the same credential again, as PEM")
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		ServerName: f.server,
-		// Certificates would hold it back from servers that do not list its issuer.
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
+		MinVersion:           tls.VersionTLS12,
+		ServerName:           f.server,
+		GetClientCertificate: own.use(&pair, f.cert),
 		// No ClientSessionCache: servers on OpenSSL that verify clients and set no session id context,
 		// rsyslog among them, refuse resumed sessions, and a full handshake costs little more.
 		//
@@ -200,6 +203,9 @@ func isNamed(cert *x509.Certificate, host string) bool {
 
 // explain puts an error of a TLS connection into words.
 func (f *credentialFiles) explain(err error) (text, hint string) {
+	if _, ok := errors.AsType[*expiredError](err); ok {
+		return "", "put a new one and its key in the place of the files; it is used at once, without a restart"
+	}
 	if server, ok := errors.AsType[*serverCertError](err); ok {
 		return "", f.explainServer(server)
 	}

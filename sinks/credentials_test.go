@@ -250,7 +250,7 @@ func FuzzCredentialFiles(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		config, err := files.load()
+		config, err := files.load(&ownCertificate{log: testEnv(nil).Logger})
 		if err != nil {
 			if strings.Contains(err.Error(), string(key)) && len(key) > 20 {
 				t.Fatal("the key is in the error")

@@ -11,6 +11,7 @@ type devo struct {
 var (
 	_ engine.Lagging  = (*devo)(nil)
 	_ engine.Reloader = (*devo)(nil)
+	_ engine.Expirer  = (*devo)(nil)
 )
 
 // newDevo makes a sink of the types devo_platform and relay. Its keys, beside those of syslog:
@@ -33,7 +34,7 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}
 	c.Choice("type", "SSL", "SSL")
-	s.credential = newCredential(c, s.target)
+	s.credential = newCredential(c, s.target, env)
 	c.Int("concurrent_connections", 1, 1, 1)
 	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
 		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",

@@ -41,11 +41,12 @@ type epochs struct {
 	window       window
 	confirmed    uint64 // epochs
 
-	frames framer
-	buf    []byte
-	dirty  bool // something was sent since the last successful Flush
-	link   *link
-	spare  *spare
+	frames   framer
+	maxEvent maxEvent
+	buf      []byte
+	events   int // since the last successful Flush
+	link     *link
+	spare    *spare
 }
 
 // Send frames events and writes them when there are enough for a write, always whole frames: a
@@ -58,8 +59,12 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 		return s.failed(ctx, err)
 	}
 	for i := range events {
+		before := len(s.buf)
 		s.buf = s.frames.append(s.buf, &events[i])
-		s.dirty = true
+		if err := s.maxEvent.check(len(s.buf)-before, &events[i], s.events); err != nil {
+			return s.failed(ctx, err)
+		}
+		s.events++
 		if len(s.buf) < bufferSize {
 			continue
 		}
@@ -77,7 +82,7 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 // begin ends a connection that has lasted over epochs, if it is over or to be renewed.
 func (s *epochs) begin(ctx context.Context) error {
 	switch {
-	case s.dirty || s.link == nil:
+	case s.events > 0 || s.link == nil:
 	case len(s.window.epochs) == 0 && s.link.isOver():
 		s.reset((*link).close)
 	case s.link.config != s.config() || time.Since(s.link.made) > maxAge:
@@ -89,7 +94,7 @@ func (s *epochs) begin(ctx context.Context) error {
 // Flush ends the connection and returns nil when the receiver has ended it too, having read it all. With
 // the window the connection goes on, and the epoch is confirmed later.
 func (s *epochs) Flush(ctx context.Context) error {
-	if !s.dirty {
+	if s.events == 0 {
 		return nil
 	}
 	if s.confirmation.windowed() {
@@ -112,7 +117,7 @@ func (s *epochs) hand(ctx context.Context) error {
 		return s.failed(ctx, errEarly)
 	}
 	s.window.epochs = append(s.window.epochs, handed{end: s.link.wire.sent.Load()})
-	s.dirty = false
+	s.events = 0
 	s.confirm()
 	return nil
 }
@@ -206,7 +211,7 @@ func (s *epochs) connect(ctx context.Context) (*link, error) {
 }
 
 func (s *epochs) dial(ctx context.Context) (*link, error) {
-	return dialTCP(ctx, s.address, s.config(), drain)
+	return dialTCP(ctx, s.target, s.config(), drain)
 }
 
 // reset forgets the epoch and ends its connection.
@@ -215,7 +220,7 @@ func (s *epochs) reset(end func(*link)) {
 		end(s.link)
 		s.link = nil
 	}
-	s.buf, s.dirty = s.buf[:0], false
+	s.buf, s.events = s.buf[:0], 0
 }
 
 // failed drops the epoch and says why it failed, in words for the person who reads the log. It drops
@@ -264,6 +269,8 @@ func explainNetwork(err error) (text, hint string) {
 		return "", "check address and port; for frames without RELP use an output of type syslog"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the receiver broke the connection", ""
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return "the receiver's machine does not answer", ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens there", "check address and port"
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -22,13 +22,16 @@ const (
 	maxAge = time.Hour
 )
 
-// dialer notices a dead peer in about 30 s; with Go's defaults it takes 150 s and more.
-var dialer = net.Dialer{
-	Timeout: connectTimeout,
-	KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3,
-	},
-	Control: setUserTimeout,
+// newDialer returns one whose connections notice a dead peer in about 30 s; with Go's defaults it takes
+// 150 s and more.
+func newDialer() *net.Dialer {
+	return &net.Dialer{
+		Timeout: connectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 3,
+		},
+		Control: setUserTimeout,
+	}
 }
 
 // link is one connection to a receiver, over TLS or not. A goroutine reads from it until it ends, to
@@ -48,11 +51,11 @@ type link struct {
 	err   error         // how; read it after ended
 }
 
-// dialTCP connects to address, "host:port", and starts TLS with config unless that is nil. What the
+// dialTCP connects to t, whose name is resolved anew each time, and starts TLS with config unless that is nil. What the
 // receiver says is for listen, which returns when the stream has ended, and why; if it returns earlier,
 // the connection is over as far as we are concerned.
-func dialTCP(ctx context.Context, address string, config *tls.Config, listen func(io.Reader) error) (*link, error) {
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+func dialTCP(ctx context.Context, t target, config *tls.Config, listen func(io.Reader) error) (*link, error) {
+	conn, err := t.dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, err
 	}

@@ -346,7 +346,7 @@ func TestUnknownTypeIsToldWithWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, near := range map[string]string{"devo": "", "devo_plattform": "devo_platform", "Syslog": "syslog", "stdot": "stdout"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: unknown type", "known types are console, devo_platform, discard, file, in_house_relay, relay, relp, sidecar, stdout, syslog")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
 		if near != "" {
 			wantError(t, err, `did you mean "`+near+`"?`)
 		}

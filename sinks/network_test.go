@@ -132,7 +132,7 @@ func TestFaultsAreNeverAcknowledged(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Fatalf("got error %v, want one with %q", err, c.want)
 				}
-				if took := time.Since(begun); c.short && took > 5*time.Second {
+				if took := time.Since(begun); c.short && took > 25*time.Second {
 					t.Errorf("took %s", took)
 				}
 				if code := engine.CodeOf(err, ""); code != engine.CodeSink {
@@ -185,8 +185,8 @@ func TestCloseWithBytesUnreadIsNoAcknowledgement(t *testing.T) {
 func TestSlowReceiverGetsTheTimeItNeeds(t *testing.T) {
 	t.Parallel()
 	sink, receiver := sides["devo"](t)
-	receiver.Break(sinktest.Fault{Pause: 2 * time.Millisecond})
-	sink.patience = 500 * time.Millisecond
+	receiver.Break(sinktest.Fault{Pause: 5 * time.Millisecond})
+	sink.patience = 3 * time.Second // a busy machine must not look like a receiver that has stopped
 	events := sinktest.Events(0, 6000)
 	for i := range events {
 		events[i].Body = append(events[i].Body, strings.Repeat(" ", 600)...)
@@ -374,7 +374,7 @@ func TestCancelEndsConnecting(t *testing.T) {
 	if !errors.Is(err, cause) || engine.CodeOf(err, "") != engine.CodeCanceled {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > 9*time.Second {
 		t.Errorf("took %s", took)
 	}
 }

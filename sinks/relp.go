@@ -18,11 +18,12 @@ type relp struct {
 	patience time.Duration // how long to wait for the next answer
 	window   int
 
-	frames  framer
-	frame   []byte
-	buf     []byte
-	dirty   bool // something was sent since the last successful Flush
-	session *session
+	frames   framer
+	maxEvent maxEvent
+	frame    []byte
+	buf      []byte
+	events   int // since the last successful Flush
+	session  *session
 }
 
 // secureRelp is relp over TLS.
@@ -35,6 +36,7 @@ var (
 	_ engine.Sink     = (*relp)(nil)
 	_ engine.Sink     = (*secureRelp)(nil)
 	_ engine.Reloader = (*secureRelp)(nil)
+	_ engine.Expirer  = (*secureRelp)(nil)
 )
 
 // newRelp makes a sink of the type relp: RELP, in which the receiver answers every event, to rsyslog for
@@ -46,6 +48,7 @@ var (
 //	chain, cert,     for SSL: the files of certificates, as for devo_platform
 //	key, verify
 //	hostname         HOST in the header of events whose table names none (this machine's name)
+//	max_event_bytes  as for syslog
 //	window           events that may wait for their answers at a time, 1 to 100000 (128)
 //	confirm_timeout  seconds to wait for the next answer (30)
 func newRelp(out engine.Output, env Env) (engine.Sink, error) {
@@ -56,6 +59,7 @@ func newRelp(out engine.Output, env Env) (engine.Sink, error) {
 		patience: c.Seconds("confirm_timeout", 30*time.Second, time.Second, time.Hour),
 		window:   int(c.Int("window", 128, 1, 100_000)),
 		frames:   framer{host: c.Text("hostname", env.Hostname), lineFeeds: true},
+		maxEvent: newMaxEvent(c),
 	}
 	if c.Choice("type", "SSL", "SSL", "TCP") == "TCP" {
 		s.config = func() *tls.Config { return nil }
@@ -64,7 +68,7 @@ func newRelp(out engine.Output, env Env) (engine.Sink, error) {
 		}
 		return s, nil
 	}
-	secure := &secureRelp{relp: s, credential: newCredential(c, s.target)}
+	secure := &secureRelp{relp: s, credential: newCredential(c, s.target, env)}
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (s *relp) Send(ctx context.Context, events []engine.Event) error {
 
 // begin sees to a session. One that ended between two epochs, or is to be renewed, is no failure.
 func (s *relp) begin(ctx context.Context) error {
-	if s.dirty {
+	if s.events > 0 {
 		return nil
 	}
 	if s.session != nil && (s.session.isOver() || s.session.config != s.config() || time.Since(s.session.made) > maxAge) {
@@ -107,14 +111,17 @@ func (s *relp) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	s.session, err = dialSession(ctx, s.address, s.config(), s.window, s.patience)
+	s.session, err = dialSession(ctx, s.target, s.config(), s.window, s.patience)
 	return err
 }
 
 func (s *relp) put(ctx context.Context, e *engine.Event) error {
 	s.frame = s.frames.append(s.frame[:0], e)
-	s.buf = appendRelpEvent(s.buf, s.session.begin(e), s.frame)
-	s.dirty = true
+	if err := s.maxEvent.check(len(s.frame), e, s.events); err != nil {
+		return err
+	}
+	s.buf = appendRelpEvent(s.buf, s.session.begin(pendingEvent{e, s.events}), s.frame)
+	s.events++
 	full := len(s.session.pending) >= s.window
 	if len(s.buf) < bufferSize && !full {
 		return nil
@@ -134,7 +141,7 @@ func (s *relp) write(ctx context.Context) error {
 
 // Flush returns nil when every event has had a good answer.
 func (s *relp) Flush(ctx context.Context) error {
-	if !s.dirty {
+	if s.events == 0 {
 		return nil
 	}
 	if err := s.write(ctx); err != nil {
@@ -143,7 +150,7 @@ func (s *relp) Flush(ctx context.Context) error {
 	if err := s.session.wait(ctx, s.patience, 0); err != nil {
 		return s.failed(ctx, err)
 	}
-	s.dirty = false
+	s.events = 0
 	return nil
 }
 
@@ -156,7 +163,7 @@ func (s *relp) failed(ctx context.Context, err error) error {
 		}
 		s.session.abort()
 	}
-	s.session, s.buf, s.dirty = nil, s.buf[:0], false
+	s.session, s.buf, s.events = nil, s.buf[:0], 0
 	if ctx.Err() != nil {
 		return &engine.Error{Code: engine.CodeCanceled, Op: s.op, Err: context.Cause(ctx)}
 	}
@@ -172,6 +179,6 @@ func (s *relp) Close() error {
 	if s.session != nil {
 		s.session.end()
 	}
-	s.session, s.buf, s.dirty = nil, s.buf[:0], false
+	s.session, s.buf, s.events = nil, s.buf[:0], 0
 	return nil
 }

@@ -29,16 +29,21 @@ type session struct {
 	answers chan relpFrame
 	quit    chan struct{} // closed when nobody takes answers any more
 
-	last    int                   // transaction
-	pending map[int]*engine.Event // transactions without an answer
+	last    int                  // transaction
+	pending map[int]pendingEvent // transactions without an answer
 }
 
-// dialSession connects to address and opens a session, in which window events may lack an answer.
-func dialSession(ctx context.Context, address string, config *tls.Config, window int, patience time.Duration) (*session, error) {
+type pendingEvent struct {
+	event *engine.Event
+	index int // in its epoch
+}
+
+// dialSession connects to t and opens a session, in which window events may lack an answer.
+func dialSession(ctx context.Context, t target, config *tls.Config, window int, patience time.Duration) (*session, error) {
 	// There is room for all answers that can be missing: the receiver never waits for us to read.
-	s := &session{answers: make(chan relpFrame, window), quit: make(chan struct{}), pending: map[int]*engine.Event{}}
+	s := &session{answers: make(chan relpFrame, window), quit: make(chan struct{}), pending: map[int]pendingEvent{}}
 	var err error
-	if s.link, err = dialTCP(ctx, address, config, s.listen); err != nil {
+	if s.link, err = dialTCP(ctx, t, config, s.listen); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx, patience); err != nil {
@@ -94,7 +99,7 @@ func (s *session) open(ctx context.Context, patience time.Duration) error {
 
 // ask sends a command and returns its answer. No event may be without one.
 func (s *session) ask(ctx context.Context, patience time.Duration, command, data string) (relpFrame, error) {
-	transaction := s.begin(nil)
+	transaction := s.begin(pendingEvent{})
 	defer delete(s.pending, transaction)
 	if err := s.write(ctx, patience, appendRelp(nil, transaction, command, data)); err != nil {
 		return relpFrame{}, err
@@ -107,7 +112,7 @@ func (s *session) ask(ctx context.Context, patience time.Duration, command, data
 }
 
 // begin returns the number of a new transaction, and remembers it.
-func (s *session) begin(e *engine.Event) int {
+func (s *session) begin(e pendingEvent) int {
 	s.last = s.last%lastTransaction + 1
 	s.pending[s.last] = e
 	return s.last
@@ -135,23 +140,18 @@ func (s *session) take(f relpFrame) error {
 	delete(s.pending, f.transaction)
 	code, text, _, err := f.status()
 	if err == nil && code != okay {
-		err = &refusal{event: e, answer: fmt.Sprintf("%d %s", code, text)}
+		err = &engine.Refused{Index: e.index, Err: fmt.Errorf("%s: the receiver answered %d %s", describe(e.event), code, text)}
 	}
 	return err
 }
 
-// refusal says that the receiver answered one event with an error.
-type refusal struct {
-	event  *engine.Event
-	answer string
-}
-
-func (e *refusal) Error() string {
+// describe names an event in an error, without its body.
+func describe(e *engine.Event) string {
 	at := "without a time"
-	if !e.event.Time.IsZero() {
-		at = "of " + e.event.Time.UTC().Format(dateLayout)
+	if !e.Time.IsZero() {
+		at = "of " + e.Time.UTC().Format(dateLayout)
 	}
-	return fmt.Sprintf("the receiver refused an event for %s %s, %d bytes: %s", e.event.Table.Tag, at, len(e.event.Body), e.answer)
+	return fmt.Sprintf("event for %s %s, %d bytes", e.Table.Tag, at, len(e.Body))
 }
 
 // next returns the next answer.

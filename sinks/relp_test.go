@@ -55,7 +55,7 @@ func TestRelpFaultsAreNeverAcknowledged(t *testing.T) {
 		{"reads nothing", sinktest.Fault{Mute: true}, "the receiver did not answer within 300ms (if the receiver is slow, raise confirm_timeout)"},
 		{"reads everything and answers nothing", sinktest.Fault{Silent: true}, "the receiver did not answer within 300ms"},
 		{"refuses one", sinktest.Fault{Refuse: `"number": 2345,`},
-			`the receiver refused an event for test.sink.suite of 2022-12-21 13:17:16.750, `},
+			`the event is refused: event for test.sink.suite of 2022-12-21 13:17:16.750, `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +72,9 @@ func TestRelpFaultsAreNeverAcknowledged(t *testing.T) {
 			err := offer(t.Context(), sink, events[1000:])
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got error %v, want one with %q", err, c.want)
+			}
+			if r, ok := errors.AsType[*engine.Refused](err); ok != (c.fault.Refuse != "") || ok && r.Index != 1345 {
+				t.Errorf("got refused %v", r)
 			}
 			if code := engine.CodeOf(err, ""); code != engine.CodeSink {
 				t.Errorf("got code %q", code)

@@ -47,7 +47,7 @@ func TestRsyslogReceivesEverythingIntact(t *testing.T) {
 			d.authority.Issue(t, devoServer).Write(t, d.dir, "server")
 			port := startRsyslog(t, rsyslogd, d.dir, c.driver)
 			sink := open(t, "devo_platform", d.dir, map[string]any{"address": "127.0.0.1", "port": port, "multiline": c.counted,
-				"chain": "chain.crt", "cert": "client.crt", "key": "client.key", "confirmation": c.confirm})
+				"chain": "chain.crt", "cert": "client.crt", "key": "client.key", "confirmation": c.confirm, "confirm_timeout": 60})
 			events := variedEvents(c.events)
 			for epoch := range slices.Chunk(events, 7001) {
 				if err := offer(t.Context(), sink, epoch); err != nil {
@@ -78,7 +78,7 @@ func findRsyslog(t *testing.T) string {
 func startRsyslog(t *testing.T, rsyslogd, dir, driver string) (port int) {
 	t.Helper()
 	ended := runRsyslog(t, rsyslogd, dir, strings.NewReplacer("DIR", dir, "DRIVER", driver).Replace(rsyslogConf)).ended
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); {
 		text, err := os.ReadFile(filepath.Join(dir, "port"))
 		if port, err2 := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && err2 == nil {
 			return port

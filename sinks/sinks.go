@@ -24,6 +24,8 @@ var kinds = map[string]func(engine.Output, Env) (engine.Sink, error){
 	"in_house_relay": newSyslog,
 	"sidecar":        newSyslog,
 	"relp":           newRelp,
+	"http":           newHTTP,
+	"devo_http":      newDevoHTTP,
 	"console":        newConsole,
 	"stdout":         newConsole,
 	"file":           newFile,

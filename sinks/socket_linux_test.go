@@ -51,7 +51,7 @@ func TestEndThatCrossesOursIsNoAcknowledgement(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	l, err := dialTCP(t.Context(), listener.Addr().String(), nil, drain)
+	l, err := dialTCP(t.Context(), target{address: listener.Addr().String(), dialer: newDialer()}, nil, drain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -18,6 +19,8 @@ import (
 //	port             1 to 65535
 //	hostname         HOST in the header of events whose table names none (this machine's name)
 //	multiline        octet counting instead of lines, for receivers that know it (false)
+//	max_event_bytes  the longest frame that the receiver takes, such as rsyslog's maxMessageSize; a longer
+//	                 one is refused, which the output's key oversized decides about (no limit)
 //	confirm_timeout  seconds to wait for the receiver to answer the end of an epoch (10)
 //	confirmation     what acknowledges events: fin (the receiver ends its side of a connection when we
 //	                 end ours), window (for receivers that never do: see below), or auto (find out
@@ -53,6 +56,7 @@ func newEpochs(out engine.Output, env Env, port int64, confirmations ...string) 
 		patience:     c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
 		timeout:      writeTimeout,
 		confirmation: confirmation{mode: c.Choice("confirmation", auto, confirmations...), log: env.Logger, op: t.op},
+		maxEvent:     newMaxEvent(c),
 		window: window{
 			size: c.Bytes("replay_window", 8<<20, 0, 1<<30),
 			age:  c.Seconds("replay_age", 15*time.Second, time.Second, time.Hour),
@@ -61,11 +65,29 @@ func newEpochs(out engine.Output, env Env, port int64, confirmations ...string) 
 	}
 }
 
+// maxEvent is how many bytes a frame may have; 0 means any number.
+type maxEvent int
+
+func newMaxEvent(c *engine.Section) maxEvent {
+	return maxEvent(c.Bytes("max_event_bytes", 0, 256, 1<<30))
+}
+
+// check refuses an event, of that index in its epoch, whose frame has too many bytes.
+func (m maxEvent) check(frame int, e *engine.Event, index int) error {
+	if m == 0 || frame <= int(m) {
+		return nil
+	}
+	body := len(bytes.TrimSuffix(e.Body, lineFeed))
+	return &engine.Refused{Index: index, Limit: max(int(m)-(frame-body), 0),
+		Err: fmt.Errorf("%s: its frame has %d bytes, over max_event_bytes of the output, %d", describe(e), frame, int(m))}
+}
+
 // target is where a sink connects to.
 type target struct {
 	op      string // names the output in errors
 	host    string
 	address string // host:port
+	dialer  *net.Dialer
 }
 
 // newTarget reads address and port. A port of 0 means that there is no default.
@@ -76,7 +98,7 @@ func newTarget(out engine.Output, port int64) target {
 		c.Errorf("port", "is missing; it is where the receiver listens, 1 to 65535")
 	}
 	at := net.JoinHostPort(host, strconv.FormatInt(c.Int("port", port, 1, 65535), 10))
-	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at}
+	return target{op: fmt.Sprintf("output %s (%s)", out.Name, at), host: host, address: at, dialer: newDialer()}
 }
 
 // address reads the host to connect to; Devo's job files call it url.

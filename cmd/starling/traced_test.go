@@ -172,7 +172,7 @@ func TestTracedRunShowsEverythingButSecrets(t *testing.T) {
 // waitLog waits until the log matches, and returns the first group.
 func waitLog(t *testing.T, log *lockedBuffer, re *regexp.Regexp) string {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if m := re.FindStringSubmatch(log.String()); m != nil {
 			return m[1]
 		}

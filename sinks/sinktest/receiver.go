@@ -39,6 +39,8 @@ type Fault struct {
 	Forget bool
 	// Pause is waited between two reads, of at most 4 KiB then.
 	Pause time.Duration
+	// Trickle reads one byte at a time.
+	Trickle bool
 }
 
 // A Receiver takes frames over TCP or TLS, like Devo's platform or a relay.
@@ -196,6 +198,9 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 		case f.Pause > 0:
 			time.Sleep(f.Pause)
 			buf = buf[:4<<10]
+			if f.Trickle {
+				buf = buf[:1]
+			}
 		}
 		n, err := conn.Read(buf)
 		total += n

@@ -24,7 +24,7 @@ file, or at the one above if that is called "config". A key that nothing knows i
 	b.WriteString("\n### starling.limits\n\n" + bounds)
 	b.WriteString("\n### inputs\n\n`inputs.<name>` is an input; `services.<name>` below it a service, which runs as the collector `input/id/service`.\n\n" +
 		table([]string{"key", "default", "what it says"}, inputs))
-	b.WriteString("\n### outputs\n\n`outputs.<name>` has `type` and `config`, which holds the keys of that type. Every output gets every event. Beside `type` and `config` there is\n`oversized`: what becomes of an event that this output refuses, if not what `starling.limits.oversized` says.\n")
+	b.WriteString("\n### outputs\n\n`outputs.<name>` has `type` and `config`, which holds the keys of that type. Every output gets every event. Beside `type` and `config` there is\n`oversized`: what becomes of an event that this output refuses, if not what `starling.limits.oversized` says, and\n`outbox_full`: `drop_oldest` has this output alone fall behind when the outbox is full, if `starling.limits.outbox_full` is `wait`.\n")
 	kinds, err := outputs(root)
 	if err != nil {
 		return "", err
@@ -89,6 +89,8 @@ func outputs(root string) (string, error) {
 		{"devo_platform, relay", "sinks/devo.go", "newDevo"},
 		{"syslog, in_house_relay, sidecar", "sinks/syslog.go", "newSyslog"},
 		{"relp", "sinks/relp.go", "newRelp"},
+		{"http", "sinks/http.go", "newHTTP"},
+		{"devo_http", "sinks/http.go", "newDevoHTTP"},
 		{"console, stdout", "sinks/console.go", "newConsole"},
 		{"file", "sinks/file.go", "newFile"},
 		{"format of console and file", "sinks/lines.go", "lineFormat"},

@@ -190,6 +190,9 @@ func shown(v reflect.Value) string {
 	if v.Kind() == reflect.String {
 		return v.String()
 	}
+	if v.CanFloat() {
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	}
 	n, ok := v.Interface().(uint64)
 	if !ok {
 		n = uint64(v.Int())

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,61 +17,79 @@ import (
 	"starling/sinks/sinktest"
 )
 
-// Without a queue rsyslog answers when it has written: what it has answered outlives its process.
-const rsyslogRelpConf = `
-global(workDirectory="DIR" maxMessageSize="256k" parser.escapeControlCharactersOnReceive="off")
-module(load="imrelp" tls.tlslib="openssl")
+// Without a queue rsyslog answers, and reads the end of a stream, when it has written what came before:
+// what it has confirmed outlives its process.
+const rsyslogKilledConf = `
+global(workDirectory="DIR" maxMessageSize="256k" parser.escapeControlCharactersOnReceive="off"
+       defaultNetstreamDriverCAFile="DIR/certs/chain.crt"
+       defaultNetstreamDriverCertFile="DIR/server.crt" defaultNetstreamDriverKeyFile="DIR/server.key")
 main_queue(queue.type="Direct")
-input(type="imrelp" address="ADDRESS" port="PORT" maxDataSize="256k" TLS)
+INPUT
 template(name="raw" type="string" string="%rawmsg%\n")
 action(type="omfile" file="DIR/received" template="raw" ioBufferSize="1m")
 `
 
-const rsyslogRelpTLS = `tls="on" tls.authMode="certvalid" tls.caCert="DIR/certs/chain.crt" tls.myCert="DIR/server.crt" tls.myPrivKey="DIR/server.key"`
+const (
+	inputRelp = `module(load="imrelp")
+input(type="imrelp" address="ADDRESS" port="20514" maxDataSize="256k")`
+	inputRelpTLS = `module(load="imrelp" tls.tlslib="openssl")
+input(type="imrelp" address="ADDRESS" port="20514" maxDataSize="256k" tls="on" tls.authMode="certvalid"
+      tls.caCert="DIR/certs/chain.crt" tls.myCert="DIR/server.crt" tls.myPrivKey="DIR/server.key")`
+	inputTLS = `module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
+input(type="imtcp" address="ADDRESS" port="20514")`
+)
 
-func TestRelpToRsyslogThatIsKilled(t *testing.T) {
+func TestRsyslogThatIsKilled(t *testing.T) {
 	rsyslogd := findRsyslog(t)
-	for i, kind := range []string{"TCP", "SSL"} {
-		t.Run(kind, func(t *testing.T) {
+	for i, c := range []struct {
+		name, kind, input string
+		values            map[string]any
+	}{
+		{"RELP", "relp", inputRelp, map[string]any{"type": "TCP"}},
+		{"RELP over TLS", "relp", inputRelpTLS, map[string]any{"chain": "chain.crt", "cert": "client.crt", "key": "client.key"}},
+		{"TLS", "devo_platform", inputTLS, map[string]any{"chain": "chain.crt", "cert": "client.crt", "key": "client.key", "confirmation": closeNotify}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := &devoSide{authority: sinktest.NewAuthority(t, "domain CA"), dir: t.TempDir()}
 			d.writeCredential(t, sinktest.Identity{Name: "client"}, d.authority)
 			d.authority.Issue(t, devoServer).Write(t, d.dir, "server")
 			// An address of its own, so that the port is still free when rsyslog comes back.
-			address, port := fmt.Sprintf("127.%d.%d.%d", 1+i, os.Getpid()>>8&0xff, 1+os.Getpid()&0x7f), 20514
-			secure, values := "", map[string]any{"address": address, "port": port, "type": kind, "confirm_timeout": 120}
-			if kind == "SSL" {
-				secure = rsyslogRelpTLS
-				values["chain"], values["cert"], values["key"] = "chain.crt", "client.crt", "client.key"
+			address := fmt.Sprintf("127.%d.%d.%d", 1+i, os.Getpid()>>8&0xff, 1+os.Getpid()&0x7f)
+			config := strings.Replace(rsyslogKilledConf, "INPUT", c.input, 1)
+			config = strings.NewReplacer("ADDRESS", address, "DIR", d.dir).Replace(config)
+			start := func() *rsyslog {
+				r := runRsyslog(t, rsyslogd, d.dir, config)
+				waitForPort(t, r, address, 20514)
+				return r
 			}
-			config := strings.NewReplacer("TLS", secure, "ADDRESS", address, "PORT", fmt.Sprint(port)).Replace(rsyslogRelpConf)
-			config = strings.ReplaceAll(config, "DIR", d.dir)
-			receiver := runRsyslog(t, rsyslogd, d.dir, config)
-			waitForPort(t, receiver, address, port)
-
-			sink := open(t, "relp", d.dir, values)
+			receiver := start()
+			values := map[string]any{"address": address, "port": 20514, "confirm_timeout": 120}
+			maps.Copy(values, c.values)
+			sink := open(t, c.kind, d.dir, values)
 			events, received := variedEvents(5000), filepath.Join(d.dir, "received")
 			const kills = 3
 			killed := 0
-			killAt := make(chan struct{})
+			var dead chan struct{}
 			killLater := func() {
 				lines := (killed + 1) * len(events) / (kills + 1)
+				dead = make(chan struct{})
 				go func() {
-					defer close(killAt)
+					defer close(dead)
 					waitForLines(t, received, lines)
 					receiver.kill()
 				}()
 			}
 			killLater()
 			for epoch := range slices.Chunk(events, 500) {
-				for offer(t.Context(), sink, epoch) != nil {
-					<-killAt
-					if killed++; killed > kills {
-						t.Fatal("a receiver in order failed")
+				for err := offer(t.Context(), sink, epoch); err != nil; err = offer(t.Context(), sink, epoch) {
+					if killed == kills {
+						t.Fatalf("a receiver in order failed: %v", err)
 					}
-					receiver = runRsyslog(t, rsyslogd, d.dir, config)
-					waitForPort(t, receiver, address, port)
-					if killAt = make(chan struct{}); killed < kills {
+					<-dead
+					killed++
+					receiver = start()
+					if killed < kills {
 						killLater()
 					}
 				}
