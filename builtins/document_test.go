@@ -34,10 +34,17 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		wantSameMeaning(t, plain, write(t, v), true) // copied
+		// A number alone becomes a value at once, in which -0 and 1e2 are other texts for the same.
+		_, isRecord := v.(*Record)
+		_, isRecords := v.(*Records)
+		if exact := isRecord || isRecords; exact || plainNumbers(plain) {
+			wantSameMeaning(t, plain, write(t, v), exact) // copied
+		}
 		other, _ := NewDocument(body)
-		readAll(other)
-		wantSameMeaning(t, plain, write(t, other), true) // read, but not changed
+		if isRecord || isRecords {
+			readAll(other)
+			wantSameMeaning(t, plain, write(t, other), true) // read, but not changed
+		}
 		if plainNumbers(plain) {
 			wantSameMeaning(t, plain, write(t, rebuild(other)), false) // written anew
 		}

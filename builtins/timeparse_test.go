@@ -68,7 +68,8 @@ func TestParseTimeDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzParseTime holds parseTime against time.Parse: whatever is RFC 3339 must be read, as the same time.
+// FuzzParseTime holds parseTime against the standard library: whatever is RFC 3339 must be read, as the
+// same time.
 func FuzzParseTime(f *testing.F) {
 	for _, seed := range []string{"2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456789+05:30", "2026-01-02 03:04:05", "/Date(1767323045000+0100)/", "2024-02-29"} {
 		f.Add(seed)
@@ -76,28 +77,17 @@ func FuzzParseTime(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := parseTime(text)
 		want, wantErr := time.Parse(time.RFC3339Nano, text)
-		if wantErr != nil {
+		if wantErr != nil || !rfc3339.MatchString(text) {
 			return
 		}
 		want = want.UTC()
 		if y := want.Year(); y < 0 || y > 9999 {
 			return // an offset moved it out of what four digits can write
 		}
-		if offsetHour(text) == "24" {
-			return // time.Parse takes an offset of 24 hours; RFC 3339 ends at 23:59
-		}
 		if err != nil || !got.Equal(want) {
 			t.Errorf("parseTime(%q): got %v, %v, want %v", text, got, err, want)
 		}
 	})
-}
-
-// offsetHour returns the hour of a text like …+02:00.
-func offsetHour(text string) string {
-	if n := len(text) - len("02:00"); n > 0 && (text[n-1] == '+' || text[n-1] == '-') {
-		return text[n : n+2]
-	}
-	return ""
 }
 
 // FuzzParseTimeAs reads any text by any format; what was read, another format writes and reads back.

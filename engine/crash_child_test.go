@@ -20,6 +20,10 @@ func TestMain(m *testing.M) {
 		crashChild(dir)
 		os.Exit(0)
 	}
+	if dir := os.Getenv("STARLING_OPEN_DIR"); dir != "" {
+		openChild(dir)
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

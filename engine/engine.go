@@ -125,6 +125,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.tasks.startSending(d)
 	}
 	e.mu.Unlock()
+	stopAnswering := e.env.Store.serveControl(e.options.Logger)
 
 	var guard sync.WaitGroup
 	guard.Go(func() { e.guardOutbox(ctx) })
@@ -149,6 +150,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if left := e.env.Store.Backlog(""); left.Chunks > 0 {
 		log.Warn("stopped with events in the outbox; the next start delivers them", "chunks", left.Chunks, "bytes", left.Bytes)
 	}
+	stopAnswering()
 	return e.env.Store.Close()
 }
 

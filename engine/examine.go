@@ -182,15 +182,35 @@ func examine(dir string) error {
 	if err := accessible(dir); err != nil {
 		return openError(dir, err)
 	}
+	if err := halfReplaced(dir); err != nil {
+		return openError(dir, err)
+	}
 	f, err := look(dir)
 	if err == nil {
 		err = f.verdict()
+	}
+	if err != nil && !errors.Is(err, errNewer) {
+		if i, ierr := inspect(dir); ierr == nil {
+			err = &lossError{err, i.Lost}
+		}
 	}
 	if err == nil && !f.hasWitness {
 		err = createWitness(dir, testimony{})
 	}
 	return openError(dir, err)
 }
+
+// A lossError says what is lost along with why.
+type lossError struct {
+	error
+	lost []string
+}
+
+func (e *lossError) Error() string {
+	return strings.Join(strings.Split(e.error.Error(), "\n"), "; ") + "; lost: " + strings.Join(e.lost, "; ")
+}
+
+func (e *lossError) Unwrap() error { return e.error }
 
 // accessible finds out whether all files can be read and written, and the directory too.
 func accessible(dir string) error {
@@ -225,9 +245,11 @@ func openError(dir string, err error) error {
 	case errors.Is(err, errNewer):
 		return storeError(op, err, "use that version, or another state directory")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return storeError(op, err, fmt.Sprintf("it must belong to the user that starling runs as, number %d: chown -R %[1]d %s", os.Geteuid(), dir))
+		return storeError(op, err, fmt.Sprintf("it and its files must be readable and writable for the user that starling runs as: chown -R %d %s; chmod -R u+rwX %[2]s", os.Geteuid(), dir))
+	case errors.Is(err, errHalfReplaced):
+		return storeError(op, err, "starling state repair --yes --state "+dir+" completes it")
 	case errors.Is(err, syscall.EROFS):
 		return storeError(op, err, "make the file system writable, or use another state directory")
 	}
-	return storeError(op, err, fmt.Sprintf("nothing was changed; starling state check --state %s shows what is lost, and starling state repair --state %[1]s keeps the rest; or restore a backup", dir))
+	return storeError(op, err, fmt.Sprintf("nothing was changed; starling state check --state %s shows more; starling state repair --yes --state %[1]s keeps what can be read, starling state restore puts a backup in its place", dir))
 }

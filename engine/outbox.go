@@ -93,7 +93,7 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	}
 	if err != nil {
 		return chunk{}, nil, storeError(fmt.Sprintf("read chunk %d of the outbox", id), err,
-			"its events cannot be delivered; restore a backup of the state directory, or pull their time range again")
+			"its events cannot be delivered; stop starling, see starling state check, then starling state repair --yes has them pulled again where it can")
 	}
 	return c, changed, nil
 }

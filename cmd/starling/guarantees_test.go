@@ -47,6 +47,21 @@ func TestEveryGuaranteeIsTested(t *testing.T) {
 	}
 }
 
+// TestEveryAnswerToAThreatIsTested looks for the tests that SECURITY.md names.
+func TestEveryAnswerToAThreatIsTested(t *testing.T) {
+	t.Parallel()
+	tests := testsOfTheProject(t)
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(repositoryFile(t, "SECURITY.md"), -1)
+	if len(named) < 20 {
+		t.Errorf("SECURITY.md names %d tests, which cannot be all", len(named))
+	}
+	for _, n := range named {
+		if !tests[n[1]] {
+			t.Errorf("SECURITY.md: there is no %s", n[1])
+		}
+	}
+}
+
 // testsOfTheProject returns the names of all tests and fuzz targets.
 func testsOfTheProject(t *testing.T) map[string]bool {
 	t.Helper()

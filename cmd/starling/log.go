@@ -80,14 +80,25 @@ func (h *proseHandler) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// printable returns line with question marks for what a terminal would obey and for what is no UTF-8.
-func printable(line string) string {
+// printable returns text with question marks for what a terminal would obey, for what ends or reorders
+// a line where it is shown, and for what is no UTF-8. Tabs and line feeds stay.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return '?'
 		}
 		return r
-	}, strings.ToValidUTF8(line, "?"))
+	}, strings.ToValidUTF8(text, "?"))
+}
+
+// ordered returns text without what changes the order in which a line is read.
+func ordered(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func (h *proseHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -101,11 +112,12 @@ func (h *proseHandler) WithGroup(name string) slog.Handler {
 // redact takes secrets out of an attribute; the message is one too. What is neither text nor number
 // is made text first, because a secret can be anywhere in it.
 func redact(a slog.Attr, r *engine.Redactor) slog.Attr {
+	a.Key = ordered(r.Redact(a.Key))
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(r.Redact(a.Value.String()))
+		a.Value = slog.StringValue(ordered(r.Redact(a.Value.String())))
 	case slog.KindAny:
-		a.Value = slog.StringValue(r.Redact(fmt.Sprint(a.Value.Any())))
+		a.Value = slog.StringValue(ordered(r.Redact(fmt.Sprint(a.Value.Any()))))
 	}
 	if a.Key == traceKey && strings.Trim(a.Value.String(), "0") == "" {
 		return slog.Attr{} // no trace is recorded

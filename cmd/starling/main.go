@@ -13,5 +13,6 @@ import (
 var version string
 
 func main() {
+	keepPrivate()
 	os.Exit(run(context.Background(), os.Args[1:], program{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 }

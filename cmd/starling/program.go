@@ -102,7 +102,7 @@ func (p *program) problems(err error) []string {
 		if s, ok := e.(*engine.ScriptError); ok {
 			text = s.Text
 		}
-		text = p.redactor.Redact(text)
+		text = printable(p.redactor.Redact(text))
 		if !told[text] {
 			told[text] = true
 			texts = append(texts, text)

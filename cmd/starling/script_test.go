@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"bench-world": serveBenchWorld,
 		"starling": func() {
+			keepPrivate()
 			os.Exit(run(context.Background(), os.Args[1:], program{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 		},
 	})

@@ -30,7 +30,7 @@ at /status.`,
 	c.PersistentFlags().StringVarP(&s.file, "config", "c", "", "configuration file that names the state directory")
 	c.PersistentFlags().StringVar(&s.dir, "state", "", "the state directory itself")
 	c.MarkFlagsMutuallyExclusive("config", "state")
-	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newAside())
+	c.AddCommand(s.newList(), s.newShow(), s.newSet(), s.newReset(), s.newAside(), s.newInspect(), s.newRepair(), s.newBackup(), s.newRestore())
 	return c
 }
 
@@ -66,27 +66,35 @@ func (s *stateTool) open() error {
 	return fail(err, engine.CodeStore)
 }
 
-// find returns the state directory and the bound of the outbox.
+// find returns the state directory, which exists, and the bound of the outbox.
 func (s *stateTool) find() (dir string, outbox int64, err error) {
-	dir, outbox = s.dir, engine.Limits{}.WithDefaults().OutboxBytes
-	if dir == "" {
-		config, err := s.p.loadConfig(s.file)
-		if err != nil {
-			return "", 0, err
-		}
-		if config.StateDir == "" {
-			return "", 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
-		}
-		dir, outbox = config.StateDir, config.Limits.OutboxBytes
-		for _, c := range config.Collectors {
-			s.known = append(s.known, c.Key())
-		}
-		s.known = append(s.known, config.Disabled...)
+	dir, outbox, err = s.locate()
+	if err != nil {
+		return "", 0, err
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return "", 0, &failure{exitState, fmt.Errorf("%w: nothing has been collected yet, or the directory is elsewhere", err)}
 	}
 	return dir, outbox, nil
+}
+
+// locate is find for a directory that need not exist.
+func (s *stateTool) locate() (dir string, outbox int64, err error) {
+	if s.dir != "" {
+		return s.dir, engine.Limits{}.WithDefaults().OutboxBytes, nil
+	}
+	config, err := s.p.loadConfig(s.file)
+	if err != nil {
+		return "", 0, err
+	}
+	if config.StateDir == "" {
+		return "", 0, &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is no state directory", config.File)}
+	}
+	for _, c := range config.Collectors {
+		s.known = append(s.known, c.Key())
+	}
+	s.known = append(s.known, config.Disabled...)
+	return config.StateDir, config.Limits.OutboxBytes, nil
 }
 
 func (s *stateTool) newList() *cobra.Command {
