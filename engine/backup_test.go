@@ -54,6 +54,9 @@ func TestBackupWhileCommitsGoOn(t *testing.T) {
 	}
 	r := openStore(t, other)
 	cursor, _, err := r.Cursor("a/1/x", "n")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var n int64
 	if err := json.Unmarshal(cursor, &n); err != nil || n < before || n > committed.Load() {
 		t.Fatalf("the cursor is %s (%v), %d were committed before the backup, %d after (%+v)", cursor, err, before, committed.Load(), info)

@@ -17,7 +17,7 @@ type StatusAccess struct {
 }
 
 // Guarded reports whether who asks must show who they are.
-func (a StatusAccess) Guarded() bool { return a.Token.Truth() == true || a.ClientCA != "" }
+func (a StatusAccess) Guarded() bool { return bool(a.Token.Truth()) || a.ClientCA != "" }
 
 // minStatusToken is the length of the shortest token that cannot be guessed.
 const minStatusToken = 16

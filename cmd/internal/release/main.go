@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: release licences|notices|sbom|provenance PROGRAM...")
+var errUsage = errors.New("usage: release licences|notices|sbom|provenance PROGRAM [PROGRAM]")
 
 func run(args []string, out io.Writer) error {
 	if len(args) < 2 {
