@@ -29,9 +29,11 @@ type request struct {
 	header  http.Header // what only the base's origin may see is in private instead
 	private http.Header
 	body    []byte
-	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
-	scope   scope
-	masked  []string // query parameters that are secrets
+	// makeBody, if there is one, makes the body of each attempt. Its errors are final.
+	makeBody func() ([]byte, error)
+	timeout  time.Duration // of one attempt, answer included; zero means the engine's limit
+	scope    scope
+	masked   []string // query parameters that are secrets
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -94,7 +96,14 @@ func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials ht
 	if err := env.Network.CheckURL(r.url); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(r.body))
+	body := r.body
+	if r.makeBody != nil {
+		var err error
+		if body, err = r.makeBody(); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +122,7 @@ func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials ht
 		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := readBody(resp, env.Limits.ResponseBytes)
+	body, err = readBody(resp, env.Limits.ResponseBytes)
 	if err != nil {
 		return nil, err
 	}
