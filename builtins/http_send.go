@@ -32,6 +32,7 @@ type request struct {
 	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
 	scope   scope
 	masked  []string // query parameters that are secrets
+	redirected func() // told of each redirect before it is followed; may be nil
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -148,6 +149,9 @@ func (r *request) redirect(n *engine.Network, credentials http.Header) func(*htt
 		}
 		if err := r.mayFollow(n, next, via[len(via)-1]); err != nil {
 			return err
+		}
+		if r.redirected != nil {
+			r.redirected()
 		}
 		next.Header.Del("Referer") // would hand the query of this URL to the next server
 		if !r.scope.credentialed(next.URL) {
