@@ -15,7 +15,7 @@ import (
 // newHTTP makes the module http, with which scripts ask APIs.
 //
 //	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints)
-//	http.retry(times = 4, *, statuses = [429, 500, 502, 503, 504], backoff = "1s", cap = "60s")
+//	http.retry(times = 3, *, statuses = [429, 500, 502, 503, 504], backoff = "2s", cap = "60s")
 //	http.rate(n, per = "1s", *, name)
 //	http.basic(user, secret)
 //	http.bearer(secret)
@@ -26,9 +26,9 @@ import (
 //
 // A client is made at the top level of a script and used while a pull runs:
 //
-//	client.get(path, *, params, headers, ok)
-//	client.post(path, *, params, json, form, body, headers, ok)
-//	client.pages(path, *, params, next, json, headers, method = "GET", max_pages = 10000)
+//	client.get(path, *, params, headers, share, ok)
+//	client.post(path, *, params, json, form, body, headers, share, ok)
+//	client.pages(path, *, params, next, json, headers, share, method = "GET", max_pages = 10000)
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
 // same scheme, host and port, or a host in hosts or in starling.network.allow_hosts. Credentials, and
@@ -51,12 +51,13 @@ import (
 // json, cursor, offset and dicts change the JSON instead of the query.
 //
 // What fails is sent again up to times times: answers with one of statuses, no answer, an answer that
-// broke off, and in pages one that is not JSON. Retry-After is honoured up to 15 minutes, by everybody
-// who shares the quota; beyond, or beyond the end of the pull, the pull ends and the engine waits. POST
-// is sent again as well, because APIs that are read by POST search; times = 0 turns that off.
+// broke off, and in pages one that is not JSON. POST is sent again as well, because APIs that are read
+// by POST search; times = 0 turns that off. When the API asks for less, everybody who shares the quota
+// waits, see engine.Quota; beyond the end of the pull, the pull ends and the engine waits.
 //
 // A rate of n per time holds for any stretch of that time. Those with the same name share it, in the
-// whole process; without a name it is the client's own.
+// whole process and over restarts; without a name it is the client's own. Requests with a share below 1
+// use no more than that part of it together.
 func newHTTP() *starlarkstruct.Module {
 	return module("http", map[string]builtinFunc{
 		"client":  httpClient,

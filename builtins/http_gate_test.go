@@ -159,7 +159,7 @@ func TestRetryAfterPausesEverybody(t *testing.T) {
 				t.Errorf("a request was sent after %v, want 121s to 122s", d)
 			}
 		}
-		if n.waits.sum < 239 || n.waits.sum > 242 {
+		if n.waits.sum < 241 || n.waits.sum > 244 {
 			t.Errorf("counted %vs of waiting, want about 240s for two", n.waits.sum)
 		}
 	})
@@ -239,6 +239,67 @@ func TestRetriesAreBoundedAndBackOff(t *testing.T) {
 			if d := sent.at[i+1].Sub(sent.at[i]); d < most || d > most+most/4 {
 				t.Errorf("wait %d was %v, want %v and up to a quarter", i+1, d, most)
 			}
+		}
+	})
+}
+
+// overused answers 429, without saying for how long, from the moment on when more than n requests came
+// in any 5 minutes; rejected ones count as well.
+type overused struct {
+	sendTimes
+	n        int
+	rejected int
+}
+
+func (o *overused) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	used := 0
+	for _, at := range o.at {
+		if time.Since(at) < 5*time.Minute {
+			used++
+		}
+	}
+	if used >= o.n {
+		o.rejected++
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
+	o.mu.Unlock()
+	o.sendTimes.ServeHTTP(w, r)
+}
+
+// Fifty collectors want more than the API gives, and know nothing of its quota. A pause must not end in
+// a rush of all of them, and each time that it ends one request finds out.
+func TestManyCollectorsMakeNoRetryStorm(t *testing.T) {
+	t.Parallel()
+	n := newBubbleTest(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		api := overused{n: 100}
+		n.serve(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			api.ServeHTTP(w, r)
+		})
+		s := n.load(t, `api = http.client(base, rate = http.rate(1000, per = "5m", name = "storm"))`+tenRequests)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				for i := 0; i < 3 && ctx.Err() == nil; i++ {
+					if _, err := s.pull(ctx); err != nil {
+						wantError(t, err, engine.CodeThrottled)
+						time.Sleep(time.Minute)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		// The API gives 1200 in an hour. When it first says no, up to 50 are in flight; then one tries for all.
+		// Without that, the rejected ones alone use the quota up, and hardly anything is answered again.
+		if answered := len(api.at) - api.rejected; answered < 1000 {
+			t.Errorf("got %d answers and %d rejections, want 1000 answers", answered, api.rejected)
+		}
+		if pauses := int(time.Hour / (30 * time.Second)); api.rejected > 12*50+pauses {
+			t.Errorf("got %d rejections, want at most %d", api.rejected, 12*50+pauses)
 		}
 	})
 }
