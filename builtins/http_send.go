@@ -23,16 +23,16 @@ import (
 
 // A request is an HTTP request that can be sent any number of times.
 type request struct {
-	span    string // name of the span of each attempt
-	method  string
-	url     *url.URL
-	header  http.Header // what only the base's origin may see is in private instead
-	private http.Header
-	body    []byte
-	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
-	scope   scope
-	masked  []string // query parameters that are secrets
-	redirected func() // told of each redirect before it is followed; may be nil
+	span       string // name of the span of each attempt
+	method     string
+	url        *url.URL
+	header     http.Header // what only the base's origin may see is in private instead
+	private    http.Header
+	body       []byte
+	timeout    time.Duration // of one attempt, answer included; zero means the engine's limit
+	scope      scope
+	masked     []string // query parameters that are secrets
+	redirected func()   // told of each redirect before it is followed; may be nil
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
