@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestRowsAreTheSameForTheSameSeed(t *testing.T) {
 	}
 	same := 0
 	for i := range a {
-		if a[i] != b[i] {
+		if !reflect.DeepEqual(a[i], b[i]) {
 			t.Fatalf("row %d differs: %+v and %+v", i, a[i], b[i])
 		}
 		if a[i].TraceID == c[i].TraceID {
@@ -148,7 +149,7 @@ func BenchmarkPage(b *testing.B) {
 			o := m.Options()
 			q := query{shape: light, start: now.Add(-3 * time.Hour), end: now.Add(-2 * time.Hour), top: -1, skip: 400_000}
 			for b.Loop() {
-				p := m.render(&q, &o, "", now)
+				p := m.render(&q, &o, "", now, now)
 				b.SetBytes(int64(len(p.body)))
 			}
 		})
