@@ -24,6 +24,7 @@ import (
 //	config.url(name, *, default, path, doc, aliases)
 //	config.list(name, *, default, min_length, max_length, choices, doc, aliases)
 //	config.date(name, *, default, doc, aliases)
+//	config.refuse(name, reason)
 //
 // Without a default the operator must set it; default = None makes it optional and gives None. A
 // default must keep the rules that the operator's value must keep. aliases are other names under
@@ -33,6 +34,9 @@ import (
 // takes a number of seconds or a text such as "5m" and gives a duration. url wants https, except for
 // loopback addresses; a bare host gets https:// in front, a URL without a path gets path at its end,
 // and a slash at the end is dropped. list is a list of texts. date is a text YYYY-MM-DD.
+//
+// refuse is for what one setting alone cannot tell, such as two that exclude each other: the load goes
+// on, and then fails with the place of the setting and the reason.
 func newConfig() *starlarkstruct.Module {
 	return module("config", map[string]builtinFunc{
 		"string":  configString,
@@ -44,6 +48,7 @@ func newConfig() *starlarkstruct.Module {
 		"url":     configURL,
 		"list":    configList,
 		"date":    configDate,
+		"refuse":  configRefuse,
 	})
 }
 
@@ -192,6 +197,20 @@ func (s *setting) missing(absent engine.Value, kind string) error {
 	}
 	return &engine.Error{Code: engine.CodeConfig, Err: absent.Errorf("%s", text),
 		Hint: fmt.Sprintf("set %s, a %s, in the service, the input or its credentials", s.name, kind)}
+}
+
+func configRefuse(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name, reason string
+	if err := unpack(b, args, kwargs, 2, "name", &name, "reason", &reason); err != nil {
+		return nil, err
+	}
+	load, err := engine.LoadOf(thread)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	set, _ := load.Settings.Lookup(name)
+	load.Problem(set.Errorf("%s", load.Env.Redactor.Redact(reason)))
+	return starlark.None, nil
 }
 
 // plainValue turns a default into what the configuration file would give; durations stay as they are.

@@ -188,3 +188,12 @@ func TestSecretsAreKnownToTheRedactor(t *testing.T) {
 		t.Errorf("got %q, want the secret taken out", got)
 	}
 }
+
+func TestAScriptRefusesWhatOneSettingCannotTell(t *testing.T) {
+	t.Parallel()
+	_, load, err := evalConfig(t, `[config.secret("a"), config.refuse("a", "is set beside b: hunter22"), config.refuse("c", "is missing")]`, map[string]any{"a": "hunter22"})
+	want := "settings: a: is set beside b: ****SANITIZED****\nsettings: c: is missing"
+	if err == nil || err.Error() != want || engine.CodeOf(load.Problems(), "") != engine.CodeConfig {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}

@@ -16,12 +16,15 @@ import (
 
 // newOAuth makes the module oauth.
 //
-//	oauth.client_credentials(token_url, *, client_id, client_secret, resource, scope, params)
+//	oauth.client_credentials(token_url, *, client_id, client_secret, resource, scope, params, hints, passing)
 //
 // The result is for http.client(auth = ...). resource is for the first version of Microsoft's sign-in,
 // scope for the second and for everybody else: give one of them. params are further fields of the
 // form. The token is got when it is first needed, shared by all collectors with the same arguments,
 // and renewed ahead of its end, or when an API refuses it.
+//
+// hints is a dict from words of the endpoint's errors to what a person can do about them, passing a list
+// of words of errors that pass by themselves.
 func newOAuth() *starlarkstruct.Module {
 	return module("oauth", map[string]builtinFunc{"client_credentials": oauthClientCredentials})
 }
@@ -30,7 +33,7 @@ func newOAuth() *starlarkstruct.Module {
 type clientCredentials struct {
 	url    *url.URL
 	form   params
-	secret engine.Secret
+	errors tokenErrors
 }
 
 var _ auth = (*clientCredentials)(nil)
@@ -49,12 +52,17 @@ func oauthClientCredentials(thread *starlark.Thread, b *starlark.Builtin, args s
 	var tokenURL, clientID, resource, scope string
 	var secret engine.Secret
 	var more starlark.Value
+	var hints *starlark.Dict
+	var passing *starlark.List
 	err := unpack(b, args, kwargs, 1, "token_url", &tokenURL, "client_id", &clientID, "client_secret", (*secretArg)(&secret),
-		"resource??", &resource, "scope??", &scope, "params??", &more)
+		"resource??", &resource, "scope??", &scope, "params??", &more, "hints??", &hints, "passing??", &passing)
 	if err != nil {
 		return nil, err
 	}
-	c := &clientCredentials{secret: secret}
+	c := &clientCredentials{}
+	if err := c.errors.take(hints, passing); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
 	if c.url, err = baseURL(tokenURL); err != nil {
 		return nil, fmt.Errorf("%s: token_url: %w", b.Name(), err)
 	}
@@ -208,7 +216,7 @@ func (c *clientCredentials) fetch(p *engine.Pull, g *gate, early bool) (token, e
 		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
 	var text string
 	var lifetime time.Duration
-	x := &exchange{retry: tokenRetry(early), gate: g, judge: tokenFailure,
+	x := &exchange{retry: tokenRetry(early), gate: g, judge: c.errors.failure,
 		accept: func(status int) bool { return status == http.StatusOK },
 		check: func(a *answer) (err error) {
 			if text, lifetime, err = parseToken(a.body, p.Now()); err != nil {

@@ -75,8 +75,9 @@ func (s *signIn) revoke() {
 }
 
 const oauthScript = `
+errors = {"hints": {"invalid_grant": "grant again", "E7": "first of E7", "8": "number 8", "E9": "never"}, "passing": ["E90"]}
 api = http.client(base, auth = oauth.client_credentials(base + "/token", client_id = "app", client_secret = config.secret("secret"),
-    %s), retry = http.retry(2, backoff = "1s"))
+    %s, **errors), retry = http.retry(2, backoff = "1s"))
 def pull():
     return api.get("/data").status
 `
@@ -100,7 +101,7 @@ func TestTokensAreAskedForAsTheVersionsWantIt(t *testing.T) {
 		}
 		n.noSecrets(t, nil, "token-number-1")
 	}
-	for _, args := range []string{``, `scope = "s", resource = "r"`} {
+	for _, args := range []string{`params = None`, `scope = "s", resource = "r"`} {
 		if _, err := bareNetTest(t).tryLoad(strings.Replace(fmt.Sprintf(oauthScript, args), "base +", `"https://l.example" +`, 1)); err == nil || !strings.Contains(err.Error(), "either resource or scope") {
 			t.Errorf("%q: got %v", args, err)
 		}
@@ -243,13 +244,15 @@ func TestTokenErrorsSayWhatToDo(t *testing.T) {
 		want   []string
 		asked  int
 	}{
-		{401, `{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys for app 'app' are expired.\r\nTrace ID: 11-22\r\nCorrelation ID: 33\r\nTimestamp: 2026","error_codes":[7000222],"trace_id":"11-22"}`,
-			engine.CodeAuth, []string{"POST ", "/token: 401 Unauthorized: invalid_client: AADSTS7000222", "Trace ID: 11-22", "has expired: make a new one"}, 1},
-		{400, `{"error":"unauthorized_client","error_description":"AADSTS700016: Application not found"}`, engine.CodeAuth, []string{"check tenant_id and client_id"}, 1},
-		{400, `{"error":"invalid_request","error_description":"something new","trace_id":"44-55"}`, engine.CodeAuth, []string{"invalid_request: something new Trace ID: 44-55", "check the sign-in address"}, 1},
+		{401, `{"error":"invalid_client","error_description":"E7: The secret is old. E9\r\nTrace ID: 11-22","error_codes":[8],"trace_id":"11-22"}`,
+			engine.CodeAuth, []string{"POST ", "/token: 401 Unauthorized: invalid_client: E7: The secret is old. E9 Trace ID: 11-22 (first of E7)"}, 1},
+		{400, `{"error":"invalid_grant","error_description":"E7"}`, engine.CodeAuth, []string{"(grant again)"}, 1},
+		{400, `{"error":"unauthorized_client","error_codes":[1, 8]}`, engine.CodeAuth, []string{"unauthorized_client (number 8)"}, 1},
+		{400, `{"error":"invalid_request","error_description":"something new, E777 or XE7","trace_id":"44-55"}`, engine.CodeAuth, []string{"invalid_request: something new, E777 or XE7 Trace ID: 44-55", "check the sign-in address"}, 1},
+		{400, `{"error":"invalid_request","error_codes":{"a":1}}`, engine.CodeAuth, []string{"invalid_request"}, 1},
 		{404, `<html><title>Not here</title></html>`, engine.CodeAuth, []string{"404 Not Found: Not here"}, 1},
 		{400, `{"error":"temporarily_unavailable"}`, engine.CodeUpstream, []string{"temporarily_unavailable"}, 5},
-		{400, `{"error":"server_error","error_description":"AADSTS90033: transient","error_codes":[90033]}`, engine.CodeUpstream, []string{"90033"}, 5},
+		{400, `{"error":"server_error","error_description":"E90: transient"}`, engine.CodeUpstream, []string{"E90"}, 5},
 		{500, `oops`, engine.CodeUpstream, []string{"500 Internal Server Error: oops"}, 5},
 		{408, ``, engine.CodeUpstream, []string{"408 Request Timeout"}, 5},
 		{429, ``, engine.CodeThrottled, []string{"429"}, 5},

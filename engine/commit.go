@@ -137,7 +137,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	}
 	now := time.Now()
 	s.mu.Lock()
-	plan := commitPlan{head: s.head, block: s.block}
+	plan := commitPlan{head: s.head, block: s.block, outbox: s.edge()}
 	s.mu.Unlock()
 	start := plan.head
 	for _, c := range group {
@@ -183,6 +183,7 @@ func sizeOf(group []*commitRequest) (size int64) {
 // what makes them count.
 type commitPlan struct {
 	head, block uint64
+	outbox      outboxEdge // before it
 	data        []keyValue // chunks first, in order
 	blocks      []keyValue
 	point       []keyValue // cursors and pointers to blocks
@@ -195,6 +196,7 @@ func (p *commitPlan) add(c *commitRequest) {
 		p.data = append(p.data, keyValue{chunkKey(p.head), chunk})
 		p.head++
 	}
+	c.next = p.head
 	for hour, keys := range c.seen {
 		block := make([]byte, 0, len(keys)*len(Key{}))
 		for key := range keys {
@@ -259,6 +261,11 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 				return err
 			}
 		}
+		for _, c := range group {
+			if err := noteLedger(txn, c, p.outbox); err != nil {
+				return err
+			}
+		}
 		s.at(stepInside)
 		head := binary.BigEndian.AppendUint64(nil, p.head)
 		return txn.Set([]byte(keyHead), binary.BigEndian.AppendUint64(head, p.block))
@@ -303,13 +310,16 @@ func (s *Store) forget(collector string, old func(bucket int64) bool) error {
 	})
 }
 
-// wipeCursors deletes the cursors of a collector that starts over.
+// wipeCursors deletes the cursors and the ledger of a collector that starts over.
 func wipeCursors(txn *badger.Txn, c *commitRequest) error {
 	if !c.wipe {
 		return nil
 	}
-	var old [][]byte
-	err := scan(txn, prefCursor+c.collector+"\x00", false, func(_ string, item *badger.Item) error {
+	old, err := ledgerKeys(txn, c.collector)
+	if err != nil {
+		return err
+	}
+	err = scan(txn, prefCursor+c.collector+"\x00", false, func(_ string, item *badger.Item) error {
 		old = append(old, item.KeyCopy(nil))
 		return nil
 	})

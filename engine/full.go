@@ -116,6 +116,9 @@ func (s *Store) drop(to uint64) error {
 			if err := txn.Set([]byte(prefDrop+name), text); err != nil {
 				return err
 			}
+			if err := loseInLedger(txn, drops[name].First, to); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

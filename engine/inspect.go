@@ -39,6 +39,7 @@ type repairPlan struct {
 	chunks      []uint64 // of the salvage, in order; they get the numbers before head
 	tails       map[string]uint64
 	cursors     map[string][]byte
+	ledgers     map[string][]byte
 	seen        []string
 	blocks      map[uint64]uint64 // their versions
 	versions    map[uint64]uint64 // of the chunks
@@ -116,6 +117,7 @@ func (i *Inspection) judge(f *found, s *salvage) {
 	i.lose(f, s, holes)
 	i.rewind(s, holes, &p)
 	i.keepSeen(s, holes, &p)
+	p.ledgers = s.keptLedgers(holes, p.head)
 	i.plan = p
 }
 
@@ -170,10 +172,7 @@ func (h hole) String() string {
 
 // rewind chooses cursors from before the first lost chunk, so that what it had is pulled again.
 func (i *Inspection) rewind(s *salvage, holes []hole, p *repairPlan) {
-	since := uint64(math.MaxUint64)
-	for _, h := range holes {
-		since = min(since, h.after)
-	}
+	since := since(holes)
 	p.cursors = map[string][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(s.cursors)) {
 		versions := s.cursors[name]
@@ -197,6 +196,40 @@ func (i *Inspection) rewind(s *salvage, holes []hole, p *repairPlan) {
 		}
 		i.Cursors[collector][cursor] = use.value
 	}
+}
+
+// since returns the version of the last commit before the first hole.
+func since(holes []hole) uint64 {
+	v := uint64(math.MaxUint64)
+	for _, h := range holes {
+		v = min(v, h.after)
+	}
+	return v
+}
+
+// keptLedgers chooses the days of ledgers from before the first hole. What waits for outputs gets new
+// numbers in a repair, and after a hole nobody knows what of it is lost.
+func (s *salvage) keptLedgers(holes []hole, head uint64) map[string][]byte {
+	kept := map[string][]byte{}
+	for name, versions := range s.ledgers {
+		v, ok := before(versions, since(holes))
+		if !ok {
+			continue
+		}
+		d, err := decodeDay(v.value)
+		if err != nil {
+			continue
+		}
+		for i := range d.spans {
+			if sp := &d.spans[i]; sp.next > 0 && len(holes) > 0 {
+				sp.Lost, sp.next = true, head
+			}
+		}
+		if text, err := d.encode(); err == nil {
+			kept[name] = text
+		}
+	}
+	return kept
 }
 
 // before returns the newest of versions that is not newer than limit.

@@ -176,6 +176,9 @@ func onceStore(config *Config, key string, once Once, outbox int64) (*Store, err
 	return memory, nil
 }
 
+// copiedLedger is how much of the ledger a pull without a trace gets to see.
+const copiedLedger = 10 * 24 * time.Hour
+
 func copyCollector(to, from *Store, key string) error {
 	cursors, err := from.Cursors()
 	if err != nil {
@@ -190,6 +193,13 @@ func copyCollector(to, from *Store, key string) error {
 		if st.seen[hour], err = from.seen(key, hour); err != nil {
 			return err
 		}
+	}
+	coverage, err := from.Coverage(key, time.Now().Add(-copiedLedger), time.Time{})
+	if err != nil {
+		return err
+	}
+	for _, s := range coverage.Spans {
+		st.marks = append(st.marks, Mark{From: s.From, To: s.To, State: s.State, Swept: s.Swept, Reason: s.Reason})
 	}
 	return to.submit(context.Background(), key, st)
 }

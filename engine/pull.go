@@ -43,6 +43,8 @@ type Pull struct {
 	committed func(*commitRequest) // told of every commit; may be nil
 	logged    int
 	staged    staging
+	sweep     *openSweep
+	ends      []func(error)
 
 	// Stats counts what the pull has done so far.
 	Stats PullStats

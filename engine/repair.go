@@ -154,6 +154,9 @@ func (i *Inspection) rebuild(db *badger.DB) (testimony, error) {
 	for name, value := range p.cursors {
 		err = errors.Join(err, w.Set([]byte(prefCursor+name), value))
 	}
+	for name, value := range p.ledgers {
+		err = errors.Join(err, w.Set([]byte(prefLedger+name), value))
+	}
 	for _, key := range p.seen {
 		err = errors.Join(err, w.Set([]byte(key), nil))
 	}

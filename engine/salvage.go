@@ -18,6 +18,7 @@ type salvage struct {
 	heads   []headVersion        // in the order of their versions
 	tails   map[string]valued    // by sink
 	cursors map[string][]valued  // by collector 0 name, in the order of their versions
+	ledgers map[string][]valued  // by collector 0 day, likewise
 	chunks  map[uint64]chunkFile // by number
 	seen    map[string]valued    // keys below prefSeen
 	blocks  map[uint64]valued
@@ -42,14 +43,16 @@ type chunkFile struct {
 
 // gather reads all that there is; behind says whether to look behind damage too.
 func gather(dir string, behind bool) (*salvage, error) {
-	s := &salvage{dir: dir, tails: map[string]valued{}, cursors: map[string][]valued{}, chunks: map[uint64]chunkFile{},
+	s := &salvage{dir: dir, tails: map[string]valued{}, cursors: map[string][]valued{}, ledgers: map[string][]valued{}, chunks: map[uint64]chunkFile{},
 		seen: map[string]valued{}, blocks: map[uint64]valued{}}
 	if _, err := badgerfile.Read(dir, behind, s.take); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(s.heads, func(a, b headVersion) int { return int(a.version) - int(b.version) })
-	for _, versions := range s.cursors {
-		slices.SortFunc(versions, func(a, b valued) int { return int(a.version) - int(b.version) })
+	for _, all := range []map[string][]valued{s.cursors, s.ledgers} {
+		for _, versions := range all {
+			slices.SortFunc(versions, func(a, b valued) int { return int(a.version) - int(b.version) })
+		}
 	}
 	for id, c := range s.chunks {
 		s.chunks[id] = c.check(dir, id)
@@ -72,6 +75,9 @@ func (s *salvage) take(e badgerfile.Entry) {
 	case strings.HasPrefix(key, prefCursor):
 		name := key[len(prefCursor):]
 		s.cursors[name] = append(s.cursors[name], v.with(e.Value))
+	case strings.HasPrefix(key, prefLedger):
+		name := key[len(prefLedger):]
+		s.ledgers[name] = append(s.ledgers[name], v.with(e.Value))
 	case strings.HasPrefix(key, prefSeen):
 		newest(s.seen, key, v)
 	case len(key) != 9:

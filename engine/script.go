@@ -190,6 +190,14 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 // run executes the script's pull function in p and commits what is left. The error is nil also when
 // the pull handed over to another version at a commit; handover says so.
 func (s *Script) run(p *Pull) (handover bool, err error) {
+	handover, err = s.call(p)
+	for _, f := range p.ends {
+		f(err)
+	}
+	return handover, err
+}
+
+func (s *Script) call(p *Pull) (handover bool, err error) {
 	thread := p.NewThread(s.Name)
 	thread.Print = func(t *starlark.Thread, msg string) { printed(t, p.env, msg) }
 	ctx, end := context.WithCancelCause(p.ctx)

@@ -44,8 +44,8 @@ func (r TestResults) Err() error {
 }
 
 // Test runs every test_* function of a file of tests, each with state, a clock and canned answers of
-// its own: nothing is asked of the network and nothing is kept. X_test.star tests X.star, which is
-// configured with the dict "settings" of the test file.
+// its own: nothing is asked of the network and nothing is kept. X_test.star tests X.star, or the script
+// that the text "script" of the test file names, which is configured with the dict "settings" of it.
 func (l *Library) Test(ctx context.Context, sources *Sources, file string, limits Limits) TestResults {
 	r := TestResults{File: file}
 	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{}, Limits: limits}
@@ -97,6 +97,9 @@ func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, f
 		if t.settings, err = goDict(settings); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
+	}
+	if script, ok := starlark.AsString(globals["script"]); ok {
+		t.script = script
 	}
 	// Builtins that need a pull, such as time.now, find the one of the test.
 	thread := t.newPull().NewThread(f.Name())

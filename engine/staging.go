@@ -23,6 +23,8 @@ type staging struct {
 	forget  int64 // hours before this one are forgotten; 0 means none
 	sweep   bool  // keys without a time that are too old are forgotten
 	wipe    bool  // everything committed before is to be forgotten
+	marks   []Mark
+	counts  map[int64]*HourCount // by the hour of event time
 }
 
 func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
@@ -82,6 +84,7 @@ type commitRequest struct {
 	collector string
 	pull      trace.SpanContext
 	started   time.Time // of the pull
+	next      uint64    // the first chunk after it
 	staging
 	done chan error
 }
@@ -94,7 +97,7 @@ func (s *staging) seal() *commitRequest {
 }
 
 func (c *commitRequest) empty() bool {
-	return len(c.chunks) == 0 && c.asides == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe
+	return len(c.chunks) == 0 && c.asides == 0 && len(c.cursors) == 0 && len(c.seen) == 0 && c.forget == 0 && !c.wipe && len(c.marks) == 0 && len(c.counts) == 0
 }
 
 // Keys without a time are remembered by the day on which they were sent, in buckets beyond all hours.

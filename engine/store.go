@@ -26,6 +26,7 @@ import (
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	d/<sink>                   what the sink's place was moved past, JSON
 //	c/<collector> 0 <name>     a cursor, JSON
+//	l/<collector> 0 <day>      what is covered of a day of event time, JSON, see ledger.go
 //	b <block>                  seen keys of one commit and hour, 16 bytes each
 //	s/<collector> 0 <bucket> <block>   says that the block belongs to the collector's bucket of keys:
 //	                                   an hour, or a day for keys without a time
@@ -40,6 +41,7 @@ const (
 	prefTail   = "t/"
 	prefDrop   = "d/"
 	prefCursor = "c/"
+	prefLedger = "l/"
 	prefBlock  = "b"
 	prefSeen   = "s/"
 

@@ -77,7 +77,7 @@ func setting(call *syntax.CallExpr, text string) []string {
 	if !ok || len(call.Args) == 0 {
 		return nil
 	}
-	if module, ok := dot.X.(*syntax.Ident); !ok || module.Name != "config" {
+	if module, ok := dot.X.(*syntax.Ident); !ok || module.Name != "config" || dot.Name.Name == "refuse" {
 		return nil
 	}
 	name, def, doc := code(stringOf(call.Args[0])), "must be set", ""
