@@ -116,7 +116,7 @@ func (m *Microsoft) checkAssertion(r *http.Request, o *Options, text string) *re
 func (p *assertionParts) inTime(now time.Time) *refused {
 	notBefore, expires := time.Unix(p.Claims.NotBefore, 0), time.Unix(p.Claims.Expires, 0)
 	if p.Claims.NotBefore == 0 {
-		notBefore = expires.Add(-clockLeeway)
+		notBefore = now
 	}
 	if now.Add(clockLeeway).Before(notBefore) || now.Add(-clockLeeway).After(expires) || expires.Sub(notBefore) > 24*time.Hour {
 		return &refused{401, 700024, "invalid_client", "Client assertion is not within its valid time range. Current time: " + now.UTC().Format(time.RFC3339) +

@@ -38,6 +38,11 @@ func (a *reply) send(w http.ResponseWriter, r *http.Request, fault Fault) {
 		return
 	case BOM, BadUTF8, TwiceKeys:
 		a.parts = [][]byte{fault.spoil(bytes.Join(a.parts, nil))}
+	case Cut: // before it is compressed: what arrives is whole, but for its end
+		body := bytes.Join(a.parts, nil)
+		a.parts = [][]byte{body[:len(body)/2]}
+	case Huge:
+		a.gzip = false
 	}
 	noteOf(r).Status = a.status
 	h := w.Header()
@@ -78,13 +83,10 @@ func (a *reply) write(w http.ResponseWriter, r *http.Request, fault Fault) {
 		length += len(part)
 	}
 	rest := length
-	if slices.Contains([]Fault{Reset, Truncated, Cut, CutChunks}, fault) {
+	if slices.Contains([]Fault{Reset, Truncated, CutChunks}, fault) {
 		rest = length / 2
 	}
-	switch fault {
-	case Cut:
-		length = rest
-	case Huge:
+	if fault == Huge {
 		length += hugeBytes
 	}
 	if fault != CutChunks {
