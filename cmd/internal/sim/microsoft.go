@@ -3,8 +3,11 @@ package sim
 import (
 	"context"
 	"crypto/cipher"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -162,13 +165,36 @@ func (m *Microsoft) Start(addr string) (base string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("start simulated Microsoft: %w", err)
 	}
-	m.server = &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
+	m.serve(l)
+	return "http://" + l.Addr().String(), nil
+}
+
+// StartTLS serves on addr over TLS, with a certificate of an authority of its own, and returns the base URL and the authority in
+// PEM.
+func (m *Microsoft) StartTLS(addr string) (base string, ca []byte, err error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	config, ca, err := hostCertificate(host)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	l, err := tls.Listen("tcp", addr, config)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	m.serve(l)
+	return "https://" + l.Addr().String(), ca, nil
+}
+
+func (m *Microsoft) serve(l net.Listener) {
+	m.server = &http.Server{Handler: m, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		if err := m.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			panic(err) // a simulator that dies unseen would look like an outage
 		}
 	}()
-	return "http://" + l.Addr().String(), nil
 }
 
 // Close ends what Start began, and its connections.
