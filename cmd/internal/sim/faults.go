@@ -103,13 +103,16 @@ func html(status int, page string) *reply {
 }
 
 // refusal is an error without a captured body; errorBody chooses what it looks like.
-func refusal(status int, s shape, errorBody string) *reply {
+func refusal(status int, s shape, errorBody string, o *Options) *reply {
 	text := http.StatusText(status)
 	switch errorBody {
 	case "html":
 		return html(status, "<html><head><title>"+text+"</title></head><body><h1>"+text+"</h1></body></html>")
 	case "empty":
 		return &reply{status: status}
+	}
+	if s == graphShape {
+		return graphFailure(status, strings.ReplaceAll(text, " ", ""), text, o)
 	}
 	body, contentType := s.failure(text)
 	return &reply{status: status, contentType: contentType, parts: [][]byte{[]byte(body)}}
@@ -129,13 +132,13 @@ func (m *Microsoft) fault(state *faultState, f Faults) Fault {
 func (m *Microsoft) broken(fault Fault, s shape, o *Options) *reply {
 	switch fault {
 	case ServerError:
-		return refusal(http.StatusInternalServerError, s, o.ErrorBody)
+		return refusal(http.StatusInternalServerError, s, o.ErrorBody, o)
 	case BadGateway:
-		return refusal(http.StatusBadGateway, s, "html")
+		return refusal(http.StatusBadGateway, s, "html", o)
 	case Unavailable:
-		return refusal(http.StatusServiceUnavailable, s, o.ErrorBody)
+		return refusal(http.StatusServiceUnavailable, s, o.ErrorBody, o)
 	case GatewayTimeout:
-		return refusal(http.StatusGatewayTimeout, s, o.ErrorBody)
+		return refusal(http.StatusGatewayTimeout, s, o.ErrorBody, o)
 	case WebPage:
 		return html(http.StatusOK, webPage)
 	case Redirect:

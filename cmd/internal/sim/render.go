@@ -225,8 +225,6 @@ func (s shape) failure(text string) (body, contentType string) {
 	r := renderer{raw: true}
 	message := string(r.text(nil, text, false))
 	switch s {
-	case graphShape:
-		return `{"error":{"code":` + strings.ReplaceAll(message, " ", "") + `,"message":` + message + `}}`, "application/json"
 	case light:
 		return `{"odata.error":{"code":"","message":{"lang":"en-US","value":` + message + `}}}`, s.contentType()
 	case verbose:

@@ -81,14 +81,14 @@ func (m *Microsoft) admit(r *http.Request, o *Options, s shape) *reply {
 		m.count(func(c *Counters) { c.Unauthorized++ })
 		return &reply{status: status, contentType: "application/json; charset=utf-8", parts: [][]byte{[]byte(body403)}}
 	}
-	return refusal(status, s, "html")
+	return refusal(status, s, "html", o)
 }
 
 // throttle answers 429 when it is time for one.
 func (m *Microsoft) throttle(o *Options, s shape) *reply {
 	now := o.now()
 	if pause, refused := m.spend(classReport, o.Quota, o); refused {
-		a := refusal(http.StatusTooManyRequests, s, o.ErrorBody)
+		a := refusal(http.StatusTooManyRequests, s, o.ErrorBody, o)
 		a.retryAfter = o.Quota.Form.header(pause, now)
 		return a
 	}
@@ -108,7 +108,7 @@ func (m *Microsoft) throttle(o *Options, s shape) *reply {
 		m.counters.Early++
 	}
 	m.counters.Throttled++
-	a := refusal(http.StatusTooManyRequests, s, o.ErrorBody)
+	a := refusal(http.StatusTooManyRequests, s, o.ErrorBody, o)
 	a.retryAfter = o.Throttle.Form.header(o.Throttle.Pause, now)
 	return a
 }

@@ -230,6 +230,7 @@ func (g *generator) delivery(r *rand.Rand, m *message, j int) Row {
 	row.Recipient = g.recipients[(m.pool+j)%len(g.recipients)]
 	row.Status = statuses[min(r.IntN(4*len(statuses)), len(statuses)-1)]
 	row.ToIP = address(r, 2)
+	row.Size += r.IntN(500) // headers differ
 	if r.IntN(64) == 0 {
 		row.Size = 0
 	}
