@@ -157,7 +157,7 @@ func (o Options) withDefaults() Options {
 }
 
 // now is what the clock of the service says.
-func (o *Options) now() time.Time { return o.Now().Add(o.Skew) }
+func (o *Options) now() time.Time { return o.Now().Add(o.Skew).UTC() }
 
 // Start serves on addr, such as 127.0.0.1:0, and returns the base URL. Close ends it.
 func (m *Microsoft) Start(addr string) (base string, err error) {

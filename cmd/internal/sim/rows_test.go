@@ -155,3 +155,21 @@ func BenchmarkPage(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGraphPage makes pages of a busy tenant while rows are still on their way.
+func BenchmarkGraphPage(b *testing.B) {
+	m := NewMicrosoft(Options{Now: virtual, Rows: Rows{From: now.Add(-24 * time.Hour), PerSecond: 248.4, Delays: UsualDelays(), Evolve: 0.2, EvolveBy: time.Hour}})
+	q := graphQuery{from: now.Add(-40 * time.Minute), to: now.Add(-10 * time.Minute), top: 5000}
+	write := graphRenderer{digits: 3, now: now}
+	for b.Loop() {
+		next := skipToken{From: ticks(q.from), To: ticks(q.to), At: -1}
+		rows, pages := 0, 0
+		for more := true; more; pages++ {
+			var n int
+			_, n, more = m.walk(&q, &next, true, q.top, now, &write)
+			rows += n
+		}
+		b.ReportMetric(float64(rows), "rows")
+		b.ReportMetric(float64(pages), "pages")
+	}
+}
