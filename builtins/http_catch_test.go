@@ -155,7 +155,9 @@ func TestWhatNoScriptCanCureIsNotCaught(t *testing.T) {
 		cancel()
 		wantError(t, err, c.code, fmt.Sprint(c.status))
 	}
-	n := newNetTest(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"n": "https://elsewhere.example.com/"}`) })
+	n := newNetTest(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"n": "https://elsewhere.example.com/"}`)
+	})
 	_, err := n.pullOnce(t, `base`, `return [p for p in api.pages("/", next = "n", catch = True)]`)
 	wantError(t, err, engine.CodeUpstream, "elsewhere.example.com")
 	n.serve(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"n": "/"}`) })
