@@ -173,6 +173,27 @@ type Key [16]byte
 // next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore; those of the zero
 // time, which means that there is none, for undatedDays days.
 func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
+	known, err := p.Known(at, key)
+	if !known && err == nil {
+		bucket := hourOf(at)
+		if at.IsZero() {
+			bucket = undatedBucket(p.started)
+		}
+		p.staged.remember(bucket, key)
+	}
+	return known, err
+}
+
+// SeenSinceCommit reports whether key of the time at was seen, or remembered, since the last commit.
+func (p *Pull) SeenSinceCommit(at time.Time, key Key) bool {
+	if at.IsZero() {
+		return p.staged.seen[undatedBucket(p.started)][key]
+	}
+	return p.staged.seen[hourOf(at)][key]
+}
+
+// Known reports whether Seen would say that key was seen, and remembers nothing.
+func (p *Pull) Known(at time.Time, key Key) (bool, error) {
 	bucket, oldest := hourOf(at), hourOf(at)
 	if at.IsZero() {
 		bucket = undatedBucket(p.started)
@@ -183,7 +204,6 @@ func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
 			return known, err
 		}
 	}
-	p.staged.remember(bucket, key)
 	return false, nil
 }
 
@@ -191,7 +211,7 @@ func (p *Pull) known(bucket int64, key Key) (bool, error) {
 	if p.staged.seen[bucket][key] {
 		return true, nil
 	}
-	if p.staged.wipe {
+	if p.staged.wipe || p.sweep != nil && p.sweep.again {
 		return false, nil
 	}
 	keys, err := p.env.Store.seen(p.collector, bucket)
