@@ -89,6 +89,8 @@ func (w *sweep) commit(p *engine.Pull) error {
 		if !w.it.at.Before(w.it.to) {
 			w.it.sizes.setFreshAt(w.it.round)
 		}
+	case laneRescan:
+		w.it.sizes.rescanned(w.end)
 	case laneSettle:
 		if err = w.settle(p, &m); err != nil {
 			break
@@ -187,6 +189,8 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	switch w.lane {
 	case laneFresh:
 		w.it.at = to
+	case laneRescan:
+		w.it.sizes.rescanned(to)
 	case laneSettle:
 		err = advance(p, engine.WindowCursor, to)
 	case laneBackfill:

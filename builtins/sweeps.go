@@ -98,12 +98,12 @@ func checkpointSweeps(thread *starlark.Thread, b *starlark.Builtin, args starlar
 // now is the time of the pull, in whole seconds.
 func (s *sweeps) now() time.Time { return s.pull.Now().Truncate(time.Second) }
 
-// floor is the oldest moment that the API can be asked for.
+// floor is the oldest moment that the API can be asked for, a second after now.
 func (s *sweeps) floor(now time.Time) time.Time {
 	if s.keeps == 0 {
 		return time.Time{}
 	}
-	return now.Add(-s.keeps)
+	return now.Add(time.Second - s.keeps)
 }
 
 // timeCursor reads a cursor that is a time; the zero time if there is none.

@@ -190,10 +190,7 @@ func (it *sweepIterator) due(lane string, now time.Time) (from, to time.Time, er
 	if lane == laneCatchup {
 		return it.find(floor, fresh, func(s engine.Span) bool { return s.Swept.IsZero() && s.State != engine.SpanGap })
 	}
-	before := it.begun.Add(-it.rescanEvery)
-	return it.find(latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)), func(s engine.Span) bool {
-		return !s.Swept.IsZero() && s.Swept.Before(before)
-	})
+	return it.sizes.rescanRange(now, it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
 }
 
 // dueSettle returns what is old enough to be swept for the last time.

@@ -24,6 +24,31 @@ type sweepSizes struct {
 	least, most time.Duration
 	lanes       map[string]*laneState
 	fresh       time.Time // when the last fresh sweep began that came to its end
+	rescan      rescanRound
+}
+
+// A rescanRound is one time that all younger ranges are asked for again.
+type rescanRound struct {
+	begun  time.Time
+	at, to time.Time // what is left of it
+}
+
+// rescanRange returns what is left of the round, or begins a new one over from, …, to if it is time.
+func (z *sweepSizes) rescanRange(now time.Time, every time.Duration, from, to time.Time) (time.Time, time.Time, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	r := &z.rescan
+	if !r.at.Before(r.to) && now.Sub(r.begun) >= every {
+		*r = rescanRound{begun: now, at: from, to: to}
+	}
+	r.at = latest(r.at, earliest(from, r.to)) // it may have grown too old meanwhile
+	return r.at, r.to, nil
+}
+
+func (z *sweepSizes) rescanned(to time.Time) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.rescan.at = latest(z.rescan.at, to)
 }
 
 type laneState struct {

@@ -26,6 +26,15 @@ type Env struct {
 	Redactor *Redactor
 	Limits   Limits
 	Store    *Store
+	// Clock is what pulls go by; nil for that of the machine.
+	Clock *Clock
+}
+
+// A Clock is a time that a test or a simulation sets.
+type Clock struct {
+	Now func() time.Time
+	// Wait is called instead of waiting.
+	Wait func(time.Duration)
 }
 
 // A Pull is one call of a script's pull function: its context, its limits, and what it has staged.
@@ -74,8 +83,13 @@ var errHandover = errors.New("the pull ends at this commit and the next one goes
 // NewPull starts a pull that nobody supervises: for tests of builtins and for tools. Run Commit to
 // make durable what it staged.
 func NewPull(ctx context.Context, env *Env, collector string) *Pull {
-	return &Pull{env: env, ctx: ctx, collector: collector, started: time.Now().UTC(), now: time.Now,
+	p := &Pull{env: env, ctx: ctx, collector: collector, now: time.Now,
 		log: env.Logger.With(string(KeyCollector), collector), handover: new(atomic.Bool)}
+	if env.Clock != nil {
+		p.now, p.jump = env.Clock.Now, env.Clock.Wait
+	}
+	p.started = p.Now()
+	return p
 }
 
 // NewThread returns a thread on which builtins find the pull.
