@@ -15,7 +15,7 @@ import (
 // newHTTP makes the module http, with which scripts ask APIs.
 //
 //	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints)
-//	http.retry(times = 4, *, statuses = [429, 500, 502, 503, 504], backoff = "1s", cap = "60s")
+//	http.retry(times = 3, *, statuses = [429, 500, 502, 503, 504], backoff = "2s", cap = "60s")
 //	http.rate(n, per = "1s", *, name)
 //	http.basic(user, secret)
 //	http.bearer(secret)
@@ -26,9 +26,9 @@ import (
 //
 // A client is made at the top level of a script and used while a pull runs:
 //
-//	client.get(path, *, params, headers, ok)
-//	client.post(path, *, params, json, form, body, headers, ok)
-//	client.pages(path, *, params, next, json, headers, method = "GET", max_pages = 10000)
+//	client.get(path, *, params, headers, share, ok)
+//	client.post(path, *, params, json, form, body, headers, share, ok)
+//	client.pages(path, *, params, next, json, headers, share, method = "GET", max_pages = 10000)
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
 // same scheme, host and port, or a host in hosts or in starling.network.allow_hosts. Credentials, and
@@ -51,12 +51,13 @@ import (
 // json, cursor, offset and dicts change the JSON instead of the query.
 //
 // What fails is sent again up to times times: answers with one of statuses, no answer, an answer that
-// broke off, and in pages one that is not JSON. Retry-After is honoured up to 15 minutes, by everybody
-// who shares the quota; beyond, or beyond the end of the pull, the pull ends and the engine waits. POST
-// is sent again as well, because APIs that are read by POST search; times = 0 turns that off.
+// broke off, and in pages one that is not JSON. POST is sent again as well, because APIs that are read
+// by POST search; times = 0 turns that off. When the API asks for less, everybody who shares the quota
+// waits, see engine.Quota; beyond the end of the pull, the pull ends and the engine waits.
 //
 // A rate of n per time holds for any stretch of that time. Those with the same name share it, in the
-// whole process; without a name it is the client's own.
+// whole process and over restarts; without a name it is the client's own. Requests with a share below 1
+// use no more than that part of it together.
 func newHTTP() *starlarkstruct.Module {
 	return module("http", map[string]builtinFunc{
 		"client":  httpClient,
@@ -201,56 +202,4 @@ func scopeOf(base string, hosts *starlark.List) (scope, error) {
 		s.origins = append(s.origins, origin(host))
 	}
 	return s, nil
-}
-
-// gate returns the gate of the client's quota: that of its rate, or one for its credentials at its
-// origin, where somebody else's Retry-After counts for it too.
-func (c *client) gate(env *engine.Env) *gate {
-	if c.rate != nil {
-		return c.rate.gate(env)
-	}
-	who := ""
-	if c.auth != nil {
-		who = c.auth.identity()
-	}
-	return sharedGate(env, "http.origin:"+origin(c.scope.base)+" "+who)
-}
-
-// A rate is how many requests may be sent. It is a value of scripts.
-type rate struct {
-	n    int
-	per  time.Duration
-	name string
-	own  *gate
-}
-
-func (r *rate) String() string        { return fmt.Sprintf("http.rate(%d, %q)", r.n, Duration(r.per)) }
-func (r *rate) Type() string          { return "http.rate" }
-func (r *rate) Freeze()               {}
-func (r *rate) Truth() starlark.Bool  { return true }
-func (r *rate) Hash() (uint32, error) { return 0, errors.New("unhashable: http.rate") }
-
-// gate returns the rate's gate. Under a name the numbers of the latest version of a script count.
-func (r *rate) gate(env *engine.Env) *gate {
-	if r.name == "" {
-		return r.own
-	}
-	return sharedGate(env, "http.rate:"+r.name).limit(r.n, r.per)
-}
-
-func httpRate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	r := &rate{per: time.Second}
-	var per starlark.Value
-	if err := unpack(b, args, kwargs, 2, "n", &r.n, "per?", &per, "name??", &r.name); err != nil {
-		return nil, err
-	}
-	const most = 100_000 // the time of each send is kept
-	if r.n < 1 || r.n > most {
-		return nil, fmt.Errorf("%s: n: got %d, want 1 to %d", b.Name(), r.n, most)
-	}
-	if err := positive(b, "per", per, &r.per); err != nil {
-		return nil, err
-	}
-	r.own = new(gate).limit(r.n, r.per)
-	return r, nil
 }

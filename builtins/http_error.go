@@ -59,7 +59,7 @@ func codeOf(status int) engine.Code {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return engine.CodeAuth
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests:
 		return engine.CodeThrottled
 	}
 	return engine.CodeUpstream

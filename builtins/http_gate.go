@@ -1,96 +1,82 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	"go.starlark.net/starlark"
 
 	"starling/engine"
 )
 
-// maxPause is the longest wait inside a pull, and a second for jitter. What takes longer ends the
-// pull, and the engine waits.
-const maxPause = 15*time.Minute + time.Second
+// A gate is what lets the requests of all who share a quota through.
+type gate = engine.Quota
 
-// A gate lets requests through one at a time: at most n in any stretch of per, and none while the
-// other side asked for a pause. Everybody who shares a quota shares its gate.
-//
-// It counts what was sent and is no token bucket, because quotas are written as "n in any 5 minutes":
-// a bucket of n that refills while it is used lets up to twice as many through.
-type gate struct {
-	mu     sync.Mutex
-	n      int // 0: any number
-	per    time.Duration
-	sent   []time.Time // the sends of the last per, oldest first
-	paused time.Time   // no send before
+// gate returns the gate of the client's quota: that of its rate, or one for its credentials at its
+// origin, where somebody else's Retry-After counts for it too.
+func (c *client) gate(env *engine.Env) (*gate, error) {
+	if c.rate != nil {
+		return c.rate.gate(env)
+	}
+	who := ""
+	if c.auth != nil {
+		who = c.auth.identity()
+	}
+	key := "http.origin:" + origin(c.scope.base) + " " + who
+	return env.Shared.Get(key, func() any { return new(gate) }).(*gate), nil
 }
 
-// sharedGate returns the gate of a quota, which all pulls of the process share.
-func sharedGate(env *engine.Env, key string) *gate {
-	return env.Shared.Get(key, func() any { return new(gate) }).(*gate)
+// A rate is how many requests may be sent. It is a value of scripts.
+type rate struct {
+	n    int
+	per  time.Duration
+	name string
+	own  *gate
 }
 
-// limit sets the quota; what was sent before counts.
-func (g *gate) limit(n int, per time.Duration) *gate {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.n, g.per = n, per
-	return g
+func (r *rate) String() string        { return fmt.Sprintf("http.rate(%d, %q)", r.n, Duration(r.per)) }
+func (r *rate) Type() string          { return "http.rate" }
+func (r *rate) Freeze()               {}
+func (r *rate) Truth() starlark.Bool  { return true }
+func (r *rate) Hash() (uint32, error) { return 0, errors.New("unhashable: http.rate") }
+
+func (r *rate) gate(env *engine.Env) (*gate, error) {
+	if r.name == "" {
+		return r.own, nil
+	}
+	return env.Store.Quota(r.name)
 }
 
-// pause keeps everybody from sending until t.
-func (g *gate) pause(t time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.After(g.paused) {
-		g.paused = t
+// pace is what a call of the client has to keep to. Each request keeps to the numbers of its own script.
+func (c *client) pace(share float64) engine.Pace {
+	if c.rate == nil {
+		return engine.Pace{}
 	}
+	return engine.Pace{N: c.rate.n, Per: c.rate.per, Share: share}
 }
 
-// turn takes a place and returns 0, or returns how long to wait before asking again.
-func (g *gate) turn(now time.Time) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if wait := g.paused.Sub(now); wait > 0 {
-		return wait
+func httpRate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	r := &rate{per: time.Second, own: new(gate)}
+	var per starlark.Value
+	if err := unpack(b, args, kwargs, 2, "n", &r.n, "per?", &per, "name??", &r.name); err != nil {
+		return nil, err
 	}
-	if g.n == 0 {
-		return 0
+	const most = 100_000 // the time of each send is kept
+	if r.n < 1 || r.n > most {
+		return nil, fmt.Errorf("%s: n: got %d, want 1 to %d", b.Name(), r.n, most)
 	}
-	old := 0
-	for old < len(g.sent) && now.Sub(g.sent[old]) >= g.per {
-		old++
-	}
-	g.sent = g.sent[old:]
-	if extra := len(g.sent) - g.n; extra >= 0 {
-		return g.per - now.Sub(g.sent[extra])
-	}
-	g.sent = append(g.sent, now)
-	return 0
+	return r, positive(b, "per", per, &r.per)
 }
 
-// wait waits for a turn. A turn that is too far away is an error that says how far.
-func (g *gate) wait(p *engine.Pull, op string) error {
-	for {
-		d := g.turn(p.Now())
-		if d <= 0 {
-			return nil
-		}
-		if d > maxPause || !p.CanWait(d) {
-			return &engine.Error{Code: engine.CodeThrottled, Op: op, Wait: d,
-				Err: fmt.Errorf("the next request may be sent in %v, too late for this pull", d.Round(time.Second))}
-		}
-		if err := throttled(p, d); err != nil {
-			return stopped(p, op, err)
-		}
-	}
-}
+// A shareArg reads the share of a quota that a call may use.
+type shareArg float64
 
-// throttled waits, and counts it as waiting that the other side caused.
-func throttled(p *engine.Pull, d time.Duration) error {
-	began := p.Now()
-	err := p.Wait(d)
-	p.Env().Telemetry.Throttled.Add(p.Context(), p.Now().Sub(began).Seconds(),
-		collectorAttr(p))
-	return err
+func (s *shareArg) Unpack(v starlark.Value) error {
+	f, ok := starlark.AsFloat(v)
+	if !ok || !(f > 0 && f <= 1) {
+		return fmt.Errorf("got %s, want a number above 0 and up to 1", engine.Show(v))
+	}
+	*s = shareArg(f)
+	return nil
 }

@@ -44,6 +44,7 @@ type call struct {
 	form    params
 	text    []byte
 	ok      []int
+	share   shareArg // of the rate; 0 means all of it
 }
 
 // request makes the request of the call.
@@ -95,7 +96,11 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 			p.Env().Redactor.Add(escape(param.value, querySafe))
 		}
 	}
-	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: c.client.gate(p.Env()), accept: c.accept, check: check, judge: c.client.judge}
+	g, err := c.client.gate(p.Env())
+	if err != nil {
+		return nil, err
+	}
+	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: g, pace: c.client.pace(float64(c.share)), accept: c.accept, check: check, judge: c.client.judge}
 	a, err := x.do(p, r)
 	if err != nil {
 		return nil, err
@@ -106,7 +111,7 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 // unpack reads the arguments that get, post and pages have in common, and pairs.
 func (c *call) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) (err error) {
 	var ps, hs starlark.Value
-	pairs = append([]any{"path", &c.path, "params??", &ps, "headers??", &hs}, pairs...)
+	pairs = append([]any{"path", &c.path, "params??", &ps, "headers??", &hs, "share??", &c.share}, pairs...)
 	if err := unpack(b, args, kwargs, 1, pairs...); err != nil {
 		return err
 	}
@@ -115,6 +120,9 @@ func (c *call) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []starlar
 	}
 	if c.headers, err = headersOf(hs); err != nil {
 		return fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if c.share != 0 && c.client.rate == nil {
+		return fmt.Errorf("%s: share: the client has no rate to have a share of", b.Name())
 	}
 	return nil
 }

@@ -21,11 +21,11 @@ type retryPolicy struct {
 	times    int // sends after the first
 	statuses []int
 	backoff  time.Duration // before the first of them; doubled each time
-	cap      time.Duration
+	cap      time.Duration // before jitter
 }
 
 func defaultRetry() *retryPolicy {
-	return &retryPolicy{times: 4, statuses: []int{429, 500, 502, 503, 504}, backoff: time.Second, cap: time.Minute}
+	return &retryPolicy{times: 3, statuses: []int{429, 500, 502, 503, 504}, backoff: 2 * time.Second, cap: time.Minute}
 }
 
 func (r *retryPolicy) String() string {
@@ -89,23 +89,16 @@ func statusList(list *starlark.List) ([]int, error) {
 	return statuses, nil
 }
 
-// throttleStep is how much longer to wait each time an API that says 429 does not say how long.
-// Rejected requests count against its quota as well, so hurrying makes it worse.
-const throttleStep = 30 * time.Second
-
-// delay returns how long to wait after the n-th failure, counted from 0.
-func (r *retryPolicy) delay(status, n int) time.Duration {
+// delay returns how long to wait after the n-th failure, counted from 0. Jitter comes on top.
+func (r *retryPolicy) delay(n int) time.Duration {
 	wait := min(r.backoff<<min(n, 20), r.cap)
 	if wait <= 0 {
 		wait = r.cap
 	}
-	if status == http.StatusTooManyRequests {
-		wait = max(wait, min(throttleStep*time.Duration(n+1), r.cap))
-	}
-	return wait/2 + rand.N(wait/2+1)
+	return wait + rand.N(wait/4+1)
 }
 
-// maxRetryAfter bounds what a server can ask for: it may be wrong, and a look each day finds out.
+// maxRetryAfter bounds what is read; a gate waits for less.
 const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads how long the other side asks to be left alone: seconds or a date, RFC 9110 10.2.3.
@@ -131,6 +124,7 @@ type failure struct {
 	status int  // 0: there was no answer
 	again  bool // sending again may help
 	after  time.Duration
+	answer *answer // nil: there was none
 	// lasting says that new credentials would not help, although the status says unauthorized.
 	lasting bool
 }
@@ -153,6 +147,7 @@ type exchange struct {
 	auth  auth // may be nil
 	retry *retryPolicy
 	gate  *gate
+	pace  engine.Pace
 	// accept reports whether a status is a success.
 	accept func(status int) bool
 	// check finds fault with the body of a success; what it finds may be gone the next time. May be nil.
@@ -163,17 +158,36 @@ type exchange struct {
 
 // do returns a good answer, or an *engine.Error that says why there is none.
 func (x *exchange) do(p *engine.Pull, r *request) (*answer, error) {
+	a, f := x.try(p, r)
+	if f != nil {
+		return nil, f.err
+	}
+	return a, nil
+}
+
+// try returns a good answer, or why there is none, when sending again did not help.
+func (x *exchange) try(p *engine.Pull, r *request) (*answer, *failure) {
 	renewed := false
-	for sent, failed := 0, 0; ; sent++ {
+	var failed, throttled int
+	for sent := 0; ; sent++ {
 		a, version, f := x.attempt(p, r, sent)
 		switch {
 		case f == nil:
 			return a, nil
+		case p.Context().Err() != nil:
+			return nil, &failure{err: stopped(p, r.op(p), f.err.Err)}
 		case f.status == http.StatusUnauthorized && !f.lasting && !renewed && x.auth != nil && x.auth.renew(p, version):
 			renewed = true
+		case f.throttle():
+			// The gate holds everybody back. Being told to wait is no failure of the request.
+			if throttled == x.retry.times || !f.again || !p.CanWait(f.err.Wait) {
+				return nil, f
+			}
+			p.Logger().Info("throttled", "error", f.err.Error(), "wait", f.err.Wait.String())
+			throttled++
 		default:
-			if err := x.again(p, r, f, failed); err != nil {
-				return nil, err
+			if f = x.again(p, r, f, failed); f != nil {
+				return nil, f
 			}
 			failed++
 		}
@@ -183,79 +197,75 @@ func (x *exchange) do(p *engine.Pull, r *request) (*answer, error) {
 }
 
 // again waits until the request can be sent again, or returns why it is not.
-func (x *exchange) again(p *engine.Pull, r *request, f *failure, failed int) error {
-	wait := f.after
-	if wait == 0 {
-		wait = x.retry.delay(f.status, failed)
-	}
-	if f.after > 0 {
-		// Not the very moment that everybody else was told.
-		wait += rand.N(time.Second)
-		x.gate.pause(p.Now().Add(wait))
-	}
-	if f.throttle() {
-		f.err.Code, f.err.Wait = throttleCode(f.err.Code), wait
-	}
-	switch {
-	case p.Context().Err() != nil:
-		return stopped(p, r.op(p), f.err.Err)
-	case !f.again || failed >= x.retry.times:
-		return f.err
-	case wait > maxPause || !p.CanWait(wait):
-		f.err.Wait = wait
-		return f.err
+func (x *exchange) again(p *engine.Pull, r *request, f *failure, failed int) *failure {
+	wait := x.retry.delay(failed)
+	if !f.again || failed >= x.retry.times || !p.CanWait(wait) {
+		return f
 	}
 	p.Logger().Info("request is sent again", "error", f.err.Error(), "wait", wait.String())
-	pause := p.Wait
-	if f.throttle() {
-		pause = func(d time.Duration) error { return throttled(p, d) }
-	}
-	if err := pause(wait); err != nil {
-		return stopped(p, r.op(p), err)
+	if err := p.Wait(wait); err != nil {
+		return &failure{err: stopped(p, r.op(p), err)}
 	}
 	return nil
 }
 
 // attempt sends once. The version is that of the credentials it used.
 func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, version int, f *failure) {
-	fail := func(err error) *failure {
-		if e, ok := errors.AsType[*engine.Error](err); ok {
-			return &failure{err: e}
-		}
-		return &failure{err: &engine.Error{Code: engine.CodeUpstream, Op: r.op(p), Err: err}}
-	}
-	if err := x.gate.wait(p, r.op(p)); err != nil {
-		return nil, 0, fail(err)
-	}
 	credentials := http.Header{}
-	if x.auth != nil && r.scope.credentialed(r.url) {
-		var err error
-		if version, err = x.auth.authorize(p, credentials); err != nil {
-			return nil, 0, fail(err)
+	authorize := func() (err error) {
+		if x.auth != nil && r.scope.credentialed(r.url) {
+			version, err = x.auth.authorize(p, credentials)
+		}
+		return err
+	}
+	if err := authorize(); err != nil {
+		return nil, 0, failureOf(p, r, err)
+	}
+	turn, err := x.gate.Take(p, r.op(p), x.pace)
+	if err != nil {
+		return nil, version, failureOf(p, r, err)
+	}
+	answered := false
+	defer func() { turn.Done(answered) }()
+	if turn.Waited > 0 { // for so long that the credentials may have run out
+		if err := authorize(); err != nil {
+			return nil, 0, failureOf(p, r, err)
 		}
 	}
-	a, err := r.send(p, credentials, n)
-	if err != nil {
+	r.redirected = func() { turn.Again(p.Now()) }
+	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
 	}
 	if !x.accept(a.status) {
 		f := x.judge(p, r, a)
-		f.status, f.after = a.status, retryAfter(a.header, p.Now())
+		f.status, f.after, f.answer = a.status, retryAfter(a.header, p.Now()), a
 		f.again = f.again || slices.Contains(x.retry.statuses, a.status)
+		if answered = !f.throttle(); !answered {
+			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.Now(), f.after)
+		}
 		return nil, version, f
 	}
+	answered = true
 	if x.check != nil {
 		if err := x.check(a); err != nil {
-			f := fail(err)
-			f.again = true
+			f := failureOf(p, r, err)
+			f.again, f.status, f.answer = true, a.status, a
 			return nil, version, f
 		}
 	}
 	return a, version, nil
 }
 
+// failureOf makes a failure of an error that came before any answer.
+func failureOf(p *engine.Pull, r *request, err error) *failure {
+	if e, ok := errors.AsType[*engine.Error](err); ok {
+		return &failure{err: e}
+	}
+	return &failure{err: &engine.Error{Code: engine.CodeUpstream, Op: r.op(p), Err: err}}
+}
+
 // stopped is the error of a pull that ends while it waits or reads.
-func stopped(p *engine.Pull, op string, err error) error {
+func stopped(p *engine.Pull, op string, err error) *engine.Error {
 	if cause := context.Cause(p.Context()); cause != nil {
 		err = cause
 	}

@@ -23,15 +23,16 @@ import (
 
 // A request is an HTTP request that can be sent any number of times.
 type request struct {
-	span    string // name of the span of each attempt
-	method  string
-	url     *url.URL
-	header  http.Header // what only the base's origin may see is in private instead
-	private http.Header
-	body    []byte
-	timeout time.Duration // of one attempt, answer included; zero means the engine's limit
-	scope   scope
-	masked  []string // query parameters that are secrets
+	span       string // name of the span of each attempt
+	method     string
+	url        *url.URL
+	header     http.Header // what only the base's origin may see is in private instead
+	private    http.Header
+	body       []byte
+	timeout    time.Duration // of one attempt, answer included; zero means the engine's limit
+	scope      scope
+	masked     []string // query parameters that are secrets
+	redirected func()   // told of each redirect before it is followed; may be nil
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -149,6 +150,9 @@ func (r *request) redirect(n *engine.Network, credentials http.Header) func(*htt
 		}
 		if err := r.mayFollow(n, next, via[len(via)-1]); err != nil {
 			return err
+		}
+		if r.redirected != nil {
+			r.redirected()
 		}
 		next.Header.Del("Referer") // would hand the query of this URL to the next server
 		if !r.scope.credentialed(next.URL) {

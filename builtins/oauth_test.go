@@ -171,7 +171,7 @@ func TestAFailedRenewalUsesTheOldTokenToItsEnd(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute)
 		_, err := script.pull(t.Context())
-		wantError(t, err, engine.CodeThrottled, "/token: 503 Service Unavailable: down")
+		wantError(t, err, engine.CodeUpstream, "/token: 503 Service Unavailable: down")
 	})
 }
 
@@ -251,14 +251,14 @@ func TestTokenErrorsSayWhatToDo(t *testing.T) {
 		{400, `{"error":"invalid_request","error_description":"something new, E777 or XE7","trace_id":"44-55"}`, engine.CodeAuth, []string{"invalid_request: something new, E777 or XE7 Trace ID: 44-55", "check the sign-in address"}, 1},
 		{400, `{"error":"invalid_request","error_codes":{"a":1}}`, engine.CodeAuth, []string{"invalid_request"}, 1},
 		{404, `<html><title>Not here</title></html>`, engine.CodeAuth, []string{"404 Not Found: Not here"}, 1},
-		{400, `{"error":"temporarily_unavailable"}`, engine.CodeUpstream, []string{"temporarily_unavailable"}, 5},
-		{400, `{"error":"server_error","error_description":"E90: transient"}`, engine.CodeUpstream, []string{"E90"}, 5},
-		{500, `oops`, engine.CodeUpstream, []string{"500 Internal Server Error: oops"}, 5},
-		{408, ``, engine.CodeUpstream, []string{"408 Request Timeout"}, 5},
-		{429, ``, engine.CodeThrottled, []string{"429"}, 5},
-		{200, `<html>proxy</html>`, engine.CodeUpstream, []string{"not a JSON object with a token"}, 5},
-		{200, `{"token_type":"Bearer","expires_in":3599}`, engine.CodeUpstream, []string{"no access_token"}, 5},
-		{200, `{"access_token":"` + testSecret + `","token_type":"pop"}`, engine.CodeUpstream, []string{`"pop", want Bearer`}, 5},
+		{400, `{"error":"temporarily_unavailable"}`, engine.CodeUpstream, []string{"temporarily_unavailable"}, 4},
+		{400, `{"error":"server_error","error_description":"E90: transient"}`, engine.CodeUpstream, []string{"E90"}, 4},
+		{500, `oops`, engine.CodeUpstream, []string{"500 Internal Server Error: oops"}, 4},
+		{408, ``, engine.CodeUpstream, []string{"408 Request Timeout"}, 4},
+		{429, ``, engine.CodeThrottled, []string{"429"}, 4},
+		{200, `<html>proxy</html>`, engine.CodeUpstream, []string{"not a JSON object with a token"}, 4},
+		{200, `{"token_type":"Bearer","expires_in":3599}`, engine.CodeUpstream, []string{"no access_token"}, 4},
+		{200, `{"access_token":"` + testSecret + `","token_type":"pop"}`, engine.CodeUpstream, []string{`"pop", want Bearer`}, 4},
 	} {
 		n := newBubbleTest(t, nil)
 		synctest.Test(t, func(t *testing.T) {

@@ -169,6 +169,7 @@ func onceStore(config *Config, key string, once Once, outbox int64) (*Store, err
 		return nil, err
 	}
 	defer state.Close()
+	memory.quotas.dir = config.StateDir // what was sent was sent
 	if err := copyCollector(memory, state, key); err != nil {
 		memory.Close()
 		return nil, err

@@ -123,7 +123,10 @@ func (p *Pull) Now() time.Time { return p.now().UTC() }
 
 // Wait waits for d. It ends early, with the reason, when the pull must end. In a script's tests the
 // clock jumps instead.
-func (p *Pull) Wait(d time.Duration) error {
+func (p *Pull) Wait(d time.Duration) error { return p.waitOr(d, nil) }
+
+// waitOr is Wait, but ends early without an error when wake gives something.
+func (p *Pull) waitOr(d time.Duration, wake <-chan struct{}) error {
 	if p.jump != nil {
 		p.jump(d)
 		return p.ctx.Err()
@@ -132,6 +135,8 @@ func (p *Pull) Wait(d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-wake:
 		return nil
 	case <-p.ctx.Done():
 		return context.Cause(p.ctx)

@@ -69,6 +69,7 @@ type Store struct {
 	space  *spaceGuard // nil: nobody watches the disk
 
 	witness witness
+	quotas  quotas
 
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
@@ -130,7 +131,7 @@ func openWith(o storeOptions) (*Store, error) {
 		db: db, dir: dir, policy: policy{bytes: o.outbox}, aside: newAside(dir), onStep: o.onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
-		hours: map[string]map[int64]map[Key]bool{},
+		hours: map[string]map[int64]map[Key]bool{}, quotas: quotas{dir: dir},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
@@ -336,7 +337,7 @@ func (s *Store) Close() error {
 	defer s.gate.Unlock()
 	s.isClosed = true
 	s.at(stepClose)
-	if err := errors.Join(s.db.Close(), s.witness.close()); err != nil {
+	if err := errors.Join(s.db.Close(), s.witness.close(), s.quotas.close()); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}
 	return nil

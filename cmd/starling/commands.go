@@ -8,6 +8,7 @@ import (
 func commands(p *program) []*cobra.Command {
 	return []*cobra.Command{
 		newDemo(p),
+		grouped(write, newSimulate(p)),
 		grouped(operate, newRun(p)),
 		grouped(operate, newCheck(p)),
 		grouped(operate, newHealth(p)),

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -138,13 +139,37 @@ func newAuthority() (*authority, error) {
 	return &authority{cert, key}, err
 }
 
+// hostCertificate makes a certificate for a host and this machine, and returns the authority of it in PEM.
+func hostCertificate(host string) (config *tls.Config, ca []byte, err error) {
+	a, err := newAuthority()
+	if err != nil {
+		return nil, nil, err
+	}
+	template := certificate(2, "simulated Microsoft")
+	template.DNSNames, template.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = append(template.IPAddresses, ip)
+	} else if host != "" {
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	cert, key, err := a.sign(template, x509.ExtKeyUsageServerAuth)
+	if err != nil {
+		return nil, nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, encode("CERTIFICATE", a.cert.Raw), err
+}
+
 // issue makes a certificate and its key, in PEM.
 func (a *authority) issue(serial int64, name string, usage x509.ExtKeyUsage) (cert, key []byte, err error) {
+	return a.sign(certificate(serial, name), usage)
+}
+
+func (a *authority) sign(template *x509.Certificate, usage x509.ExtKeyUsage) (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	template := certificate(serial, name)
 	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{usage}
 	raw, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
 	if err != nil {

@@ -31,6 +31,14 @@ type client struct {
 	base   string
 	token  string
 	accept string
+	http   *http.Client // default http.DefaultClient
+}
+
+func (c *client) client() *http.Client {
+	if c.http != nil {
+		return c.http
+	}
+	return http.DefaultClient
 }
 
 func newClient(t *testing.T, o Options) *client {
@@ -79,7 +87,7 @@ func (c *client) post(endpoint string, change map[string]string) (int, []byte) {
 			form.Set(name, value)
 		}
 	}
-	response, err := http.PostForm(c.base+"/"+tenant+endpoint, form)
+	response, err := c.client().PostForm(c.base+"/"+tenant+endpoint, form)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -105,7 +113,7 @@ func (c *client) do(address string) (*http.Response, error) {
 	if c.accept != "" {
 		request.Header.Set("Accept", c.accept)
 	}
-	return http.DefaultClient.Do(request)
+	return c.client().Do(request)
 }
 
 func (c *client) get(address string) (*http.Response, []byte) {

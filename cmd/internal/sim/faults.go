@@ -2,9 +2,8 @@ package sim
 
 import (
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,15 +11,38 @@ import (
 type Fault string
 
 const (
-	ServerError Fault = "500"
-	Unavailable Fault = "503"       // with no Retry-After
-	Reset       Fault = "reset"     // the connection is reset in the middle of the body
-	Truncated   Fault = "truncated" // the connection is closed in the middle of the body, short of Content-Length
-	Cut         Fault = "cut"       // half of the body as a complete answer: only its reader can tell
-	WebPage     Fault = "html"      // 200 with a web page, as a proxy does
+	ServerError    Fault = "500"
+	BadGateway     Fault = "502"
+	Unavailable    Fault = "503" // with no Retry-After
+	GatewayTimeout Fault = "504"
+	Reset          Fault = "reset"          // the connection is reset in the middle of the body
+	ResetEarly     Fault = "reset-early"    // it is reset before the headers
+	CloseEarly     Fault = "close-early"    // it is closed before the headers
+	Truncated      Fault = "truncated"      // the connection is closed in the middle of the body, short of Content-Length
+	CutChunks      Fault = "cut-chunks"     // it is closed in the middle of a body in chunks
+	Cut            Fault = "cut"            // half of the body as a complete answer: only its reader can tell
+	WebPage        Fault = "html"           // 200 with a web page, as a proxy does
+	Redirect       Fault = "redirect"       // 302 to another host
+	BadGzip        Fault = "bad-gzip"       // a gzip body with a wrong byte
+	Slow           Fault = "slow"           // the body comes a byte in 10 s
+	Hang           Fault = "hang"           // no answer until the client leaves
+	TwiceKeys      Fault = "duplicate-keys" // the rows come under a key that comes again, with none
+	BOM            Fault = "bom"            // a byte order mark before the body
+	BadUTF8        Fault = "bad-utf8"       // a byte that is not UTF-8 in some text
+	Huge           Fault = "huge"           // followed by 256 MiB of spaces
 )
 
-// Faults says which answers go wrong: every n-th, and a share of all. Kinds come in turn; none means all.
+// usualFaults are those of a Faults without Kinds: what a client meets now and then.
+var usualFaults = []Fault{ServerError, Unavailable, Reset, Truncated, Cut, WebPage}
+
+// AllFaults lists every kind.
+func AllFaults() []Fault {
+	return []Fault{ServerError, BadGateway, Unavailable, GatewayTimeout, Reset, ResetEarly, CloseEarly, Truncated, CutChunks, Cut, WebPage,
+		Redirect, BadGzip, Slow, Hang, TwiceKeys, BOM, BadUTF8, Huge}
+}
+
+// Faults says which answers go wrong: every n-th, and a share of all. Kinds come in turn; none means 500, 503, reset, truncated,
+// cut and html.
 type Faults struct {
 	Every int
 	Share float64
@@ -42,7 +64,7 @@ func (s *faultState) next(f Faults) Fault {
 	}
 	kinds := f.Kinds
 	if len(kinds) == 0 {
-		kinds = []Fault{ServerError, Unavailable, Reset, Truncated, Cut, WebPage}
+		kinds = usualFaults
 	}
 	s.given++
 	return kinds[(s.given-1)%len(kinds)]
@@ -55,6 +77,8 @@ const (
 	Seconds RetryAfter = "seconds"
 	Date    RetryAfter = "date"
 	Absent  RetryAfter = "absent"
+	Zero    RetryAfter = "zero"
+	TooLong RetryAfter = "huge" // 1,000 days
 )
 
 // Throttle answers every n-th request for a page with 429. Until the pause is over every other request gets a 429 as well, and
@@ -63,25 +87,6 @@ type Throttle struct {
 	Every int
 	Pause time.Duration // rounded up to a second on the wire
 	Form  RetryAfter    // default Seconds
-}
-
-func (t Throttle) header(now time.Time) string {
-	pause := (t.Pause + time.Second - 1) / time.Second
-	switch t.Form {
-	case Absent:
-		return ""
-	case Date:
-		return now.Add(pause*time.Second + time.Second - 1).UTC().Format(http.TimeFormat)
-	}
-	return strconv.Itoa(int(pause))
-}
-
-// reply is an answer before it is sent.
-type reply struct {
-	status      int
-	contentType string
-	retryAfter  string
-	parts       [][]byte
 }
 
 // The texts a web server has for its errors; the one for 401 is as captured.
@@ -98,7 +103,7 @@ func html(status int, page string) *reply {
 }
 
 // refusal is an error without a captured body; errorBody chooses what it looks like.
-func refusal(status int, s shape, errorBody string) *reply {
+func refusal(status int, s shape, errorBody string, o *Options) *reply {
 	text := http.StatusText(status)
 	switch errorBody {
 	case "html":
@@ -106,56 +111,64 @@ func refusal(status int, s shape, errorBody string) *reply {
 	case "empty":
 		return &reply{status: status}
 	}
+	if s == graphShape {
+		return graphFailure(status, strings.ReplaceAll(text, " ", ""), text, o)
+	}
 	body, contentType := s.failure(text)
 	return &reply{status: status, contentType: contentType, parts: [][]byte{[]byte(body)}}
 }
 
-// send writes the answer, or as much of it as the fault lets through.
-func (a *reply) send(w http.ResponseWriter, fault Fault) {
-	length := 0
-	for _, part := range a.parts {
-		length += len(part)
+func (m *Microsoft) fault(state *faultState, f Faults) Fault {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fault := state.next(f)
+	if fault != "" {
+		m.counters.Faults++
 	}
-	h := w.Header()
-	if a.contentType != "" {
-		h.Set("Content-Type", a.contentType)
-	}
-	if a.retryAfter != "" {
-		h.Set("Retry-After", a.retryAfter)
-	}
-	rest := length
-	if fault == Reset || fault == Truncated || fault == Cut {
-		rest = length / 2
-	}
-	if fault == Cut {
-		length = rest
-	}
-	h.Set("Content-Length", strconv.Itoa(length))
-	w.WriteHeader(a.status)
-	for _, part := range a.parts {
-		part = part[:min(rest, len(part))]
-		rest -= len(part)
-		if _, err := w.Write(part); err != nil {
-			return // the client left
-		}
-	}
-	if fault == Reset || fault == Truncated {
-		hangUp(w, fault == Reset)
-	}
+	return fault
 }
 
-// hangUp ends the connection under the client.
-func hangUp(w http.ResponseWriter, reset bool) {
-	hijacker, ok := w.(http.Hijacker)
-	if !ok {
-		panic(http.ErrAbortHandler) // the documented way to break off an answer
+// broken is the answer of a fault that has one of its own, or nil.
+func (m *Microsoft) broken(fault Fault, s shape, o *Options) *reply {
+	switch fault {
+	case ServerError:
+		return refusal(http.StatusInternalServerError, s, o.ErrorBody, o)
+	case BadGateway:
+		return refusal(http.StatusBadGateway, s, "html", o)
+	case Unavailable:
+		return refusal(http.StatusServiceUnavailable, s, o.ErrorBody, o)
+	case GatewayTimeout:
+		return refusal(http.StatusGatewayTimeout, s, o.ErrorBody, o)
+	case WebPage:
+		return html(http.StatusOK, webPage)
+	case Redirect:
+		return &reply{status: http.StatusFound, location: "https://elsewhere.example.net/"}
+	case ResetEarly, CloseEarly, Hang:
+		return &reply{status: http.StatusOK}
 	}
-	conn, _, err := hijacker.Hijack()
-	if err != nil {
-		return
+	return nil
+}
+
+// spoil changes the text of a good answer as the fault says.
+func (f Fault) spoil(body []byte) []byte {
+	switch f {
+	case BOM:
+		return append([]byte("\xef\xbb\xbf"), body...)
+	case BadUTF8:
+		text := string(body)
+		if i := strings.Index(text[len(text)/2:], `":"`); i >= 0 {
+			i += len(text)/2 + 3
+			return []byte(text[:i] + "\xff" + text[i:])
+		}
+	case TwiceKeys:
+		text := strings.TrimSuffix(string(body), "}")
+		switch {
+		case len(text) == len(body):
+		case strings.Contains(text, `"value":[`):
+			return []byte(text + `,"value":[]}`)
+		case strings.HasPrefix(text, `{"d":`):
+			return []byte(text + `,"d":{"results":[]}}`)
+		}
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && reset {
-		_ = tcp.SetLinger(0) // only an orderly end would follow
-	}
-	_ = conn.Close()
+	return body
 }

@@ -2,9 +2,12 @@ package sim
 
 import (
 	"context"
+	"crypto/cipher"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"iter"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -23,59 +26,90 @@ type Options struct {
 	Organization string
 	Resource     string           // audience of the report; default https://outlook.office365.com
 	Now          func() time.Time // default time.Now; decides about visibility, expiry and retention, and is the Date header
+	Skew         time.Duration    // how far the service's clock is ahead of Now
 	Rows         Rows
+	Graph        Graph
 
+	// How the report behaves.
 	PageSize      int // default 2000
 	Order         Order
-	SkipToken     string // "key" of the last row (default), or "offset": how many rows to leave out
-	Snapshot      bool   // later pages of a window show what its first page saw
-	TrailingEmpty bool   // the last page has a link to one without rows
-	RawUnicode    bool   // write characters beyond ASCII as they are, not as \u escapes
-	RetentionDays int    // default 10
+	SkipToken     string   // "key" of the last row (default), or "offset": how many rows to leave out
+	Links         string   // "relative" or "absolute" for all forms; by default as captured: the light form has relative ones
+	Snapshot      bool     // later pages of a window show what its first page saw
+	TrailingEmpty bool     // the last page has a link to one without rows
+	OpenEnd       bool     // EndDate is exclusive
+	Zone          bool     // Received ends in Z in the light form and in Atom
+	RawUnicode    bool     // write characters beyond ASCII as they are, not as \u escapes
+	RetentionDays int      // default 10; the documentation once said 30
+	Overload      Overload // refuses windows with many rows
+	Gzip          bool     // compress for clients that take it
+	Quota         Quota
+	NoPermission  bool // the application lacks ReportingWebService.Read.All: 401
+	NoRole        bool // it lacks the directory role: 403
+	Retired       int  // answer every request for the report with this status: 401, 403, 404 or 410; 200 is a web page
 
+	// How tokens are given. See also Tokens.
 	TokenLifetime time.Duration // default 3599 s
-	NoRole        bool          // the application lacks the directory role: 403
-	Retired       int           // answer every report request with this status: 401, 403, 404 or 410
-	ErrorBody     string        // of 429, 500, 503: "odata" (default), "html" or "empty"
-	Throttle      Throttle
-	Faults        Faults // of report requests
+	RevokeEvery   int           // every n-th request for data finds all tokens revoked
 	TokenFaults   Faults
-	Latency       time.Duration // before each answer of the report
+	Token         Token
 
+	// What goes wrong with requests for data.
+	ErrorBody string // of 429, 500, 503: "odata" (default), "html" or "empty"
+	Throttle  Throttle
+	Faults    Faults
+	Latency   time.Duration // before each answer
+
+	KeepLog bool // see Log
 	// CacheBytes is how much memory may hold rendered pages, so that a benchmark does not pay for making them: about 550 bytes
-	// a row. See Prerender. Only windows that are older than Rows.LateBy are kept.
+	// a row. See Prerender. Only windows whose rows can change no more are kept.
 	CacheBytes int
+}
+
+// Overload makes the report refuse a window with more than so many rows. Status is 500 (default) or 504.
+type Overload struct {
+	Rows   int
+	Status int
 }
 
 // Counters say what happened so far.
 type Counters struct {
-	Requests     int // for the report
+	Requests     int // for data
 	Pages        int // answered well, and whole
 	Rows         int // on those pages
 	BadRequests  int // answered with 400
 	Throttled    int // answered with 429
-	Early        int // of these, those that came before Retry-After was over
+	Early        int // requests that came before Retry-After was over
+	Overloads    int // windows with too many rows
 	Unauthorized int // answered with 401 or 403
 	Tokens       int // issued
 	TokenErrors  int // refused token requests
-	Faults       int // given, report and token
+	Faults       int // given, to requests for data and for tokens
 }
 
-// Microsoft is the token endpoint and the MessageTrace report. It is an http.Handler, and safe for concurrent use.
+// Microsoft is the token endpoint, the MessageTrace report and the message trace of Graph. It is an http.Handler, and safe for
+// concurrent use.
 type Microsoft struct {
 	rows   *generator
 	cache  pageCache
+	sealer cipher.AEAD // of the tokens in links
 	server *http.Server
 
 	mu          sync.Mutex // guards what follows
 	options     Options
 	tokens      map[string]grant
 	counters    Counters
+	log         []Request
 	faults      faultState
 	tokenFaults faultState
 	requests    int                    // that Throttle counted
 	pausedUntil time.Time              // by Throttle
+	quotas      map[string]*quotaState // by class
 	snapshots   map[[2]int64]time.Time // when the first page of a window was asked for
+	links       int                    // that Graph gave
+	graphPages  int
+	checked     int // bearer tokens
+	issue       issuer
 }
 
 var _ http.Handler = (*Microsoft)(nil)
@@ -89,6 +123,8 @@ func NewMicrosoft(o Options) *Microsoft {
 		tokens:      map[string]grant{},
 		faults:      faultState{random: rand.New(rand.NewPCG(o.Seed, 1<<63))},
 		tokenFaults: faultState{random: rand.New(rand.NewPCG(o.Seed, 1<<63+1))},
+		sealer:      newSealer(o.Seed),
+		quotas:      map[string]*quotaState{},
 		snapshots:   map[[2]int64]time.Time{},
 	}
 }
@@ -116,8 +152,12 @@ func (o Options) withDefaults() Options {
 	if o.TokenLifetime == 0 {
 		o.TokenLifetime = 3599 * time.Second
 	}
+	o.Graph.withDefaults()
 	return o
 }
+
+// now is what the clock of the service says.
+func (o *Options) now() time.Time { return o.Now().Add(o.Skew).UTC() }
 
 // Start serves on addr, such as 127.0.0.1:0, and returns the base URL. Close ends it.
 func (m *Microsoft) Start(addr string) (base string, err error) {
@@ -125,13 +165,36 @@ func (m *Microsoft) Start(addr string) (base string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("start simulated Microsoft: %w", err)
 	}
-	m.server = &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
+	m.serve(l)
+	return "http://" + l.Addr().String(), nil
+}
+
+// StartTLS serves on addr over TLS, with a certificate of an authority of its own, and returns the base URL and the authority in
+// PEM.
+func (m *Microsoft) StartTLS(addr string) (base string, ca []byte, err error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	config, ca, err := hostCertificate(host)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	l, err := tls.Listen("tcp", addr, config)
+	if err != nil {
+		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
+	}
+	m.serve(l)
+	return "https://" + l.Addr().String(), ca, nil
+}
+
+func (m *Microsoft) serve(l net.Listener) {
+	m.server = &http.Server{Handler: m, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		if err := m.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			panic(err) // a simulator that dies unseen would look like an outage
 		}
 	}()
-	return "http://" + l.Addr().String(), nil
 }
 
 // Close ends what Start began, and its connections.
@@ -169,30 +232,6 @@ func (m *Microsoft) count(change func(*Counters)) {
 	change(&m.counters)
 }
 
-// Rows yields the rows received in [from, to) that are visible now, oldest first. A row is reused after the next is asked for.
-func (m *Microsoft) Rows(from, to time.Time) iter.Seq[*Row] {
-	now := m.Options().Now()
-	return func(yield func(*Row) bool) {
-		// Rows yet to come are not counted out: there is no end of them.
-		for _, row := range m.rows.between(ticks(from), min(ticks(to), ticks(now)+1)) {
-			if !row.Visible.After(now) && !yield(row) {
-				return
-			}
-		}
-	}
-}
-
-// Truth yields the identities of these rows: what a collector that lost nothing has sent. Each comes once.
-func (m *Microsoft) Truth(from, to time.Time) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for row := range m.Rows(from, to) {
-			if !yield(row.Identity()) {
-				return
-			}
-		}
-	}
-}
-
 // Prerender renders the pages of the light answer for the window [start, end] into the cache, as far as CacheBytes allows.
 // A window is kept under its bounds, so a benchmark prerenders exactly the windows it will ask for; others are kept when they
 // are first asked for.
@@ -200,23 +239,36 @@ func (m *Microsoft) Prerender(start, end time.Time) {
 	o := m.Options()
 	q := query{shape: light, start: start.UTC(), end: end.UTC(), top: -1}
 	for {
-		p := m.render(&q, &o, "", o.Now())
+		p := m.render(&q, &o, "", o.now(), o.now())
 		if q.skip += p.count; q.skip >= p.total {
 			return
 		}
 	}
 }
 
-// ServeHTTP answers both endpoints; paths are not case-sensitive.
+// ServeHTTP answers all endpoints; paths are not case-sensitive, and hosts do not matter.
 func (m *Microsoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o := m.Options()
-	w.Header().Set("Date", o.Now().UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", o.now().UTC().Format(http.TimeFormat))
 	w.Header().Set("Request-Id", randomGUID())
+	note := &Request{At: o.Now()}
+	r = withNote(r, note)
+	if o.KeepLog {
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.log = append(m.log, *note)
+		}()
+	}
 	path := strings.TrimSuffix(strings.ToLower(r.URL.Path), "/")
 	tenant, endpoint, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
 	case path == strings.ToLower(servicePath+"MessageTrace"):
 		m.report(w, r, &o)
+	case tenant == "v1.0" || tenant == "beta":
+		m.graph(w, r, &o)
+	case path == identityPath || path == appServicePath:
+		m.identity(w, r, &o, path == appServicePath)
 	case endpoint == "oauth2/token":
 		m.token(w, r, &o, tenant, false)
 	case endpoint == "oauth2/v2.0/token":
@@ -224,29 +276,8 @@ func (m *Microsoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		values, _ := url.ParseQuery(r.URL.RawQuery)
 		body, contentType := shapeOf(values, r.Header.Get("Accept")).failure("Resource not found for the segment '" + path[strings.LastIndex(path, "/")+1:] + "'.")
-		(&reply{status: http.StatusNotFound, contentType: contentType, parts: [][]byte{[]byte(body)}}).send(w, "")
+		(&reply{status: http.StatusNotFound, contentType: contentType, parts: [][]byte{[]byte(body)}}).send(w, r, "")
 	}
-}
-
-func (m *Microsoft) fault(state *faultState, f Faults) Fault {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	fault := state.next(f)
-	if fault != "" {
-		m.counters.Faults++
-	}
-	return fault
-}
-
-// broken is the answer of a fault that has one.
-func (m *Microsoft) broken(fault Fault, s shape, o *Options) *reply {
-	switch fault {
-	case ServerError:
-		return refusal(http.StatusInternalServerError, s, o.ErrorBody)
-	case Unavailable:
-		return refusal(http.StatusServiceUnavailable, s, o.ErrorBody)
-	}
-	return html(http.StatusOK, webPage)
 }
 
 // pause waits for the latency, or for the client to leave.

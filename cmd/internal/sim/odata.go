@@ -16,6 +16,8 @@ const (
 	atom    shape = iota // neither asked for JSON
 	light                // Accept: application/json
 	verbose              // $format=json
+
+	graphShape // of Microsoft Graph
 )
 
 // badRequest is the text of a 400 answer.
@@ -250,7 +252,7 @@ func parseDateTime(s string) (time.Time, error) {
 }
 
 // matches reports whether the row is what the terms ask for. RecipientAddress and SenderAddress may list several, with commas.
-func (r *Row) matches(terms []term) bool {
+func (r *Row) matches(terms []term, now time.Time) bool {
 	for _, t := range terms {
 		value, ok := "", false
 		switch t.property {
@@ -263,7 +265,7 @@ func (r *Row) matches(terms []term) bool {
 		case "RecipientAddress":
 			value = r.Recipient
 		case "Status":
-			value = r.Status
+			value = r.StatusAt(now)
 		case "FromIP":
 			value = r.FromIP
 		case "ToIP":

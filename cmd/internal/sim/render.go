@@ -23,14 +23,20 @@ type renderer struct {
 	shape      shape
 	base       string // scheme and host the client used
 	raw        bool   // leave characters beyond ASCII as they are
+	zone       string // after Received, where it is not in milliseconds
+	links      string
 	start, end string
+	now        time.Time // whose statuses are written
 }
 
-func newRenderer(q *query, base string, raw bool) renderer {
-	r := renderer{shape: q.shape, base: base, raw: raw}
+func newRenderer(q *query, base string, o *Options, now time.Time) renderer {
+	r := renderer{shape: q.shape, base: base, raw: o.RawUnicode, links: o.Links, now: now}
 	if q.shape == verbose {
 		r.start, r.end = verboseDate(q.start), verboseDate(q.end)
 		return r
+	}
+	if o.Zone {
+		r.zone = "Z"
 	}
 	r.start, r.end = q.start.Format(lightDate)+"Z", q.end.Format(lightDate)+"Z"
 	return r
@@ -50,7 +56,7 @@ func (r *renderer) row(b []byte, row *Row, index int) []byte {
 		b = append(b, `","type":"`+entity+`"},`...)
 		return append(r.fields(b, row, index, verboseDate(row.Received)), '}')
 	}
-	return append(r.fields(append(b, '{'), row, index, row.Received.Format(lightDate)), '}')
+	return append(r.fields(append(b, '{'), row, index, row.Received.Format(lightDate)+r.zone), '}')
 }
 
 func (r *renderer) fields(b []byte, row *Row, index int, received string) []byte {
@@ -60,7 +66,7 @@ func (r *renderer) fields(b []byte, row *Row, index int, received string) []byte
 	b = r.text(append(b, `","SenderAddress":`...), row.Sender, false)
 	b = r.text(append(b, `,"RecipientAddress":`...), row.Recipient, false)
 	b = r.text(append(b, `,"Subject":`...), row.Subject, row.NoSubject)
-	b = r.text(append(b, `,"Status":`...), row.Status, false)
+	b = r.text(append(b, `,"Status":`...), row.StatusAt(r.now), false)
 	b = r.text(append(b, `,"ToIP":`...), row.ToIP, row.ToIP == "")
 	b = r.text(append(b, `,"FromIP":`...), row.FromIP, row.FromIP == "")
 	b = strconv.AppendInt(append(b, `,"Size":`...), int64(row.Size), 10)
@@ -139,11 +145,11 @@ func (r *renderer) entry(b []byte, row *Row, index int) []byte {
 	}
 	property("Organization", "", row.Organization, false)
 	property("MessageId", "", row.MessageID, row.MessageID == "")
-	property("Received", "DateTime", row.Received.Format(lightDate), false)
+	property("Received", "DateTime", row.Received.Format(lightDate)+r.zone, false)
 	property("SenderAddress", "", row.Sender, false)
 	property("RecipientAddress", "", row.Recipient, false)
 	property("Subject", "", row.Subject, row.NoSubject)
-	property("Status", "", row.Status, false)
+	property("Status", "", row.StatusAt(r.now), false)
 	property("ToIP", "", row.ToIP, row.ToIP == "")
 	property("FromIP", "", row.FromIP, row.FromIP == "")
 	property("Size", "Int32", strconv.Itoa(row.Size), false)
@@ -158,12 +164,19 @@ func (r *renderer) entry(b []byte, row *Row, index int) []byte {
 // envelope returns what stands before and after the rows; next is the encoded query of the next page, empty on the last.
 func (r *renderer) envelope(q *query, next string) (head, tail string) {
 	absolute := r.base + servicePath + "MessageTrace?" + next
+	relative := "../../reportingwebservice/reporting.svc/MessageTrace?" + next
+	switch {
+	case r.links == "relative":
+		absolute = relative
+	case r.links == "absolute":
+		relative = absolute
+	}
 	switch {
 	case r.shape == light && next == "":
 		return `{"odata.metadata":"` + r.base + servicePath + `$metadata#MessageTrace","value":[`, `]}`
 	case r.shape == light:
 		head, _ = r.envelope(q, "")
-		return head, `],"odata.nextLink":"../../reportingwebservice/reporting.svc/MessageTrace?` + next + `"}`
+		return head, `],"odata.nextLink":"` + relative + `"}`
 	case r.shape == verbose && q.top >= 0:
 		return `{"d":[`, `]}`
 	case r.shape == verbose && next == "":
@@ -191,15 +204,20 @@ func nextQuery(q *query, token int) string {
 	if q.shape == light {
 		keep += ":"
 	}
+	return "$filter=" + escape(q.filter, keep) + "&" + next
+}
+
+// escape writes a value of a query; letters, digits and what is to be kept stay as they are.
+func escape(value, keep string) string {
 	var b strings.Builder
-	for _, c := range []byte(q.filter) {
+	for _, c := range []byte(value) {
 		if c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte(keep, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}
 		b.WriteString("%" + strings.ToUpper(string([]byte{"0123456789abcdef"[c>>4], "0123456789abcdef"[c&15]})))
 	}
-	return "$filter=" + b.String() + "&" + next
+	return b.String()
 }
 
 // failure is the body of an error in the form asked for.

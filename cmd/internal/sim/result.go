@@ -24,18 +24,24 @@ type result struct {
 	order       Order
 }
 
-// find evaluates a query anew, as the service does for every page. Both bounds are inclusive.
-func (g *generator) find(q *query, order Order, now time.Time) result {
+// find evaluates a query anew, as the service does for every page: what is visible at one moment, with the statuses of another.
+// Both bounds are inclusive, unless the end is open.
+func (g *generator) find(q *query, o *Options, visible, now time.Time) result {
+	order := o.Order
 	r := result{lo: g.search(ticks(q.start)), order: order}
-	hi := g.search(ticks(q.end) + 1)
+	end := ticks(q.end) + 1
+	if o.OpenEnd {
+		end--
+	}
+	hi := max(r.lo, g.search(end))
 	r.settled = r.lo
 	if len(q.terms) == 0 && order != Shuffled {
-		r.settled = max(r.lo, min(hi, g.search(ticks(now)-g.lateBy)))
+		r.settled = max(r.lo, min(hi, g.search(ticks(visible)-g.lateBy)))
 	}
-	hi = max(r.settled, min(hi, g.search(ticks(now)+1)))
+	hi = max(r.settled, min(hi, g.search(ticks(visible)+1)))
 	at := reader{g: g}
 	for i := r.settled; i < hi; i++ {
-		if row := at.row(i); !row.Visible.After(now) && row.matches(q.terms) {
+		if row := at.row(i); !row.Visible.After(visible) && row.matches(q.terms, now) {
 			r.rest = append(r.rest, i)
 		}
 	}
@@ -74,17 +80,17 @@ type page struct {
 }
 
 // render makes the rows of a page, or takes them from the cache.
-func (m *Microsoft) render(q *query, o *Options, base string, now time.Time) page {
-	all := m.rows.find(q, o.Order, now)
+func (m *Microsoft) render(q *query, o *Options, base string, visible, now time.Time) page {
+	all := m.rows.find(q, o, visible, now)
 	limit := o.PageSize
 	if q.top >= 0 {
 		limit = min(limit, q.top)
 	}
 	p := page{total: all.len()}
 	p.count = max(0, min(limit, p.total-q.skip))
-	settled := len(q.terms) == 0 && ticks(q.end) < ticks(now)-m.rows.lateBy
+	settled := len(q.terms) == 0 && ticks(q.end) < ticks(visible)-m.rows.lateBy
 	keep := o.CacheBytes > 0 && settled && o.Order != Shuffled
-	key := pageKey{shape: q.shape, start: ticks(q.start), end: ticks(q.end), skip: q.skip, count: p.count, order: o.Order, raw: o.RawUnicode}
+	key := pageKey{shape: q.shape, start: ticks(q.start), end: ticks(q.end), skip: q.skip, count: p.count, order: o.Order, raw: o.RawUnicode, zone: o.Zone, open: o.OpenEnd}
 	if q.shape != light { // the light form names the host in its envelope only
 		key.base = base
 	}
@@ -93,7 +99,7 @@ func (m *Microsoft) render(q *query, o *Options, base string, now time.Time) pag
 			return p
 		}
 	}
-	render := newRenderer(q, base, o.RawUnicode)
+	render := newRenderer(q, base, o, now)
 	at := reader{g: m.rows}
 	p.body = make([]byte, 0, p.count*700)
 	for i := q.skip; i < q.skip+p.count; i++ {
@@ -116,6 +122,7 @@ type pageKey struct {
 	skip, count int
 	order       Order
 	raw         bool
+	zone, open  bool
 }
 
 // pageCache keeps the rendered rows of settled pages up to a number of bytes. It does not evict: it exists for benchmarks, which

@@ -4,7 +4,9 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,11 +20,12 @@ type Row struct {
 	Recipient    string
 	Subject      string // a surrogate that stands alone is held as its three bytes, as in WTF-8
 	NoSubject    bool   // Subject is null
-	Status       string
+	Status       string // the last one
 	ToIP, FromIP string
 	Size         int
 	TraceID      string
-	Visible      time.Time // from when a query finds it
+	Visible      time.Time // from when on a query finds it
+	Changes      []Change  // every status, the first at Visible; empty for a row that appears with Status and keeps it
 }
 
 // Identity names the delivery: MessageTraceId and RecipientAddress, in lower case. No two rows share one.
@@ -31,15 +34,33 @@ func (r *Row) Identity() string { return identity(r.TraceID, r.Recipient) }
 func identity(trace, recipient string) string { return strings.ToLower(trace + "|" + recipient) }
 
 // Rows says which rows exist. Either Count of them are spread evenly over [From, To), or PerSecond appear from From on, for ever
-// or until To; a row exists from its Received on. So a history with a live end is PerSecond with a From in the past.
+// or until To; a row exists from its Received on. So a history with a live end is PerSecond with a From in the past. With a List,
+// exactly those rows exist.
 type Rows struct {
 	From, To   time.Time
 	Count      int
 	PerSecond  float64
+	Bursts     []Burst       // times with another rate than PerSecond, oldest first and apart
 	Recipients int           // most recipients a message has; 0 means 8, at most 64
 	Quantum    time.Duration // Received is rounded down to it, so that many rows share a moment; 0 means not
-	Late       float64       // share of the rows that become visible later than Received
-	LateBy     time.Duration // how much later at most
+
+	// When rows appear, and how their status changes. What the shares leave over appears at once.
+	Delays    []Delay
+	Incidents []Incident
+	Evolve    float64       // share of the rows whose status changes after they appear
+	EvolveBy  time.Duration // the last change comes at most so long after the row appeared; at least 1 s
+	Late      float64       // short for one Delay, up to LateBy
+	LateBy    time.Duration
+
+	// List replaces all of the above. It must be ordered by Received. A row without a TraceID or Recipient gets one, and one
+	// without Visible appears at once.
+	List []Row
+}
+
+// Burst is a time with its own rate; 0 makes it quiet.
+type Burst struct {
+	From, To  time.Time
+	PerSecond float64
 }
 
 // blockRows is how many rows are made together. Messages do not cross blocks, so any row costs one block at most.
@@ -51,11 +72,10 @@ const tick = 100 * time.Nanosecond
 type generator struct {
 	spec       Rows
 	seed       uint64
-	from       int64   // ticks since 1970
-	perRow     float64 // ticks
-	limit      int     // rows 0 to limit-1 exist
-	quantum    int64   // ticks
-	lateBy     int64   // ticks
+	segments   []segment
+	limit      int   // rows 0 to limit-1 exist
+	quantum    int64 // ticks
+	lateBy     int64 // ticks
 	org        string
 	recipients []string
 	senders    []string
@@ -66,23 +86,43 @@ func newGenerator(seed uint64, org string, spec Rows) *generator {
 		spec.Recipients = 8
 	}
 	spec.Recipients = min(spec.Recipients, blockRows)
-	if spec.Late == 0 {
-		spec.LateBy = 0
+	if spec.Late > 0 {
+		spec.Delays = append([]Delay{{spec.Late, tick, spec.LateBy}}, spec.Delays...)
 	}
-	g := &generator{spec: spec, seed: seed, org: org, from: ticks(spec.From), quantum: int64(spec.Quantum / tick),
-		lateBy: int64(spec.LateBy / tick), recipients: recipientPool(), senders: senderPool()}
+	g := &generator{spec: spec, seed: seed, org: org, quantum: int64(spec.Quantum / tick), recipients: recipientPool(), senders: senderPool()}
 	switch {
-	case spec.Count > 0:
-		g.limit = spec.Count
-		g.perRow = float64(ticks(spec.To)-g.from) / float64(spec.Count)
-	case spec.PerSecond > 0:
-		g.limit = math.MaxInt
-		g.perRow = float64(time.Second/tick) / spec.PerSecond
-		if !spec.To.IsZero() {
-			g.limit = max(0, int(math.Ceil(float64(ticks(spec.To)-g.from)/g.perRow)))
+	case spec.List != nil:
+		g.spec.List = g.complete(spec.List)
+		g.limit = len(spec.List)
+	default:
+		g.segments, g.limit = plan(&spec)
+	}
+	g.lateBy = int64((g.spec.longest() + tick - 1) / tick)
+	return g
+}
+
+// complete fills in what the rows of a list must have.
+func (g *generator) complete(list []Row) []Row {
+	rows := slices.Clone(list)
+	for i := range rows {
+		row := &rows[i]
+		row.Received = row.Received.UTC()
+		row.Organization = g.org
+		if row.TraceID == "" {
+			r := g.random(i)
+			row.TraceID = guid(r.Uint64(), r.Uint64())
+		}
+		if row.Recipient == "" {
+			row.Recipient = g.recipients[i%len(g.recipients)]
+		}
+		if row.Visible.IsZero() {
+			row.Visible = row.Received
+		}
+		if n := len(row.Changes); n > 0 {
+			row.Status = row.Changes[n-1].Status
 		}
 	}
-	return g
+	return rows
 }
 
 func ticks(t time.Time) int64 {
@@ -94,18 +134,21 @@ func fromTicks(n int64) time.Time {
 	return time.Unix(n/second, n%second*int64(tick)).UTC()
 }
 
-func (g *generator) slot(i int) int64 { return g.from + int64(float64(i)*g.perRow) }
-
 // message is what the rows of one message share.
 type message struct {
 	row  Row
 	tick int64
 	n    int // rows
 	pool int // where its recipients start in the pool
+
+	group bool // its first recipient is a distribution list
 }
 
 // block makes the rows of block b.
 func (g *generator) block(b int) []Row {
+	if g.spec.List != nil {
+		return g.spec.List[b*blockRows : min((b+1)*blockRows, g.limit)]
+	}
 	r := g.random(b)
 	rows := make([]Row, 0, blockRows)
 	last := int64(math.MinInt64)
@@ -122,13 +165,19 @@ func (g *generator) block(b int) []Row {
 func (g *generator) random(b int) *rand.Rand { return rand.New(rand.NewPCG(g.seed, uint64(b))) }
 
 // first is the moment of the first row of block b.
-func (g *generator) first(b int) int64 { return g.moment(g.random(b), b*blockRows, math.MinInt64) }
+func (g *generator) first(b int) int64 {
+	if g.spec.List != nil {
+		return ticks(g.spec.List[b*blockRows].Received)
+	}
+	return g.moment(g.random(b), b*blockRows, math.MinInt64)
+}
 
 // message makes the message whose first row is row i; last is the moment of the message before it in the block.
 func (g *generator) message(r *rand.Rand, i int, last int64) message {
 	m := message{tick: g.moment(r, i, last), n: 1, pool: r.IntN(len(g.recipients))}
 	if r.IntN(5) < 2 {
 		m.n = 1 + r.IntN(g.spec.Recipients)
+		m.group = m.n > 1 && r.IntN(8) == 0
 	}
 	m.row = Row{
 		Organization: g.org,
@@ -153,7 +202,7 @@ func (g *generator) message(r *rand.Rand, i int, last int64) message {
 // it, as these are the bounds collectors ask for.
 func (g *generator) moment(r *rand.Rand, i int, last int64) int64 {
 	const second = int64(time.Second / tick)
-	start, end := g.slot(i), g.slot(i+1)
+	start, end := g.slot(i)
 	choice, at := r.IntN(8), start
 	if end > start {
 		at += r.Int64N(end - start)
@@ -170,7 +219,7 @@ func (g *generator) moment(r *rand.Rand, i int, last int64) int64 {
 		at = end - 1
 	}
 	if g.quantum > 0 {
-		at = max(at/g.quantum*g.quantum, g.from)
+		at = max(at/g.quantum*g.quantum, g.segments[0].tick)
 	}
 	return at
 }
@@ -181,23 +230,30 @@ func (g *generator) delivery(r *rand.Rand, m *message, j int) Row {
 	row.Recipient = g.recipients[(m.pool+j)%len(g.recipients)]
 	row.Status = statuses[min(r.IntN(4*len(statuses)), len(statuses)-1)]
 	row.ToIP = address(r, 2)
+	row.Size += r.IntN(500) // headers differ
 	if r.IntN(64) == 0 {
 		row.Size = 0
 	}
-	row.Visible = row.Received
-	if late := r.Float64(); late < g.spec.Late && g.lateBy > 0 {
-		row.Visible = fromTicks(m.tick + 1 + r.Int64N(g.lateBy))
+	if m.group && j == 0 { // the list itself; its members follow
+		row.Recipient, row.Status = "all-"+strconv.Itoa(m.pool)+"@contoso.com", "Expanded"
 	}
+	row.Visible = row.Received.Add(g.spec.delay(r, m.tick))
+	g.spec.evolve(r, &row)
 	return row
 }
 
 // search returns the first row that was received at tick t or later, or the number of rows that exist.
 func (g *generator) search(t int64) int {
-	if g.limit == 0 || t <= g.from {
+	if g.limit == 0 {
 		return 0
 	}
-	reach := float64(t-g.from+g.quantum)/g.perRow/blockRows + 2
-	blocks := min(int(reach), (g.limit-1)/blockRows+1)
+	blocks := (g.limit-1)/blockRows + 1
+	if g.spec.List == nil {
+		if t <= g.segments[0].tick {
+			return 0
+		}
+		blocks = min(g.reach(t+g.quantum)/blockRows+2, blocks)
+	}
 	b := sort.Search(blocks, func(b int) bool { return g.first(b) >= t }) - 1
 	if b < 0 {
 		return 0

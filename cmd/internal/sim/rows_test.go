@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestRowsAreTheSameForTheSameSeed(t *testing.T) {
 	}
 	same := 0
 	for i := range a {
-		if a[i] != b[i] {
+		if !reflect.DeepEqual(a[i], b[i]) {
 			t.Fatalf("row %d differs: %+v and %+v", i, a[i], b[i])
 		}
 		if a[i].TraceID == c[i].TraceID {
@@ -148,9 +149,27 @@ func BenchmarkPage(b *testing.B) {
 			o := m.Options()
 			q := query{shape: light, start: now.Add(-3 * time.Hour), end: now.Add(-2 * time.Hour), top: -1, skip: 400_000}
 			for b.Loop() {
-				p := m.render(&q, &o, "", now)
+				p := m.render(&q, &o, "", now, now)
 				b.SetBytes(int64(len(p.body)))
 			}
 		})
+	}
+}
+
+// BenchmarkGraphPage makes pages of a busy tenant while rows are still on their way.
+func BenchmarkGraphPage(b *testing.B) {
+	m := NewMicrosoft(Options{Now: virtual, Rows: Rows{From: now.Add(-24 * time.Hour), PerSecond: 248.4, Delays: UsualDelays(), Evolve: 0.2, EvolveBy: time.Hour}})
+	q := graphQuery{from: now.Add(-40 * time.Minute), to: now.Add(-10 * time.Minute), top: 5000}
+	write := graphRenderer{digits: 3, now: now}
+	for b.Loop() {
+		next := skipToken{From: ticks(q.from), To: ticks(q.to), At: -1}
+		rows, pages := 0, 0
+		for more := true; more; pages++ {
+			var n int
+			_, n, more = m.walk(&q, &next, true, q.top, now, &write)
+			rows += n
+		}
+		b.ReportMetric(float64(rows), "rows")
+		b.ReportMetric(float64(pages), "pages")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // statuses a row may have; the last one is by far the most frequent.
@@ -48,21 +49,23 @@ var localParts = [...]string{
 	"user%d", "user%d", "user%d", "user%d", "user%d", "user%d",
 }
 
-func recipientPool() []string {
-	pool := make([]string, 4096)
-	for i := range pool {
-		pool[i] = fmt.Sprintf(localParts[i%len(localParts)]+"@contoso.com", i)
-	}
-	return pool
-}
-
-func senderPool() []string {
-	pool := make([]string, 512)
-	for i := range pool {
-		pool[i] = fmt.Sprintf("%s%d@mail%d.example.com", [...]string{"alice", "bob", "no-reply", "o'brien", "jürgen"}[i%5], i, i%7)
-	}
-	return pool
-}
+// The pools are made once: a test makes thousands of generators.
+var (
+	recipientPool = sync.OnceValue(func() []string {
+		pool := make([]string, 4096)
+		for i := range pool {
+			pool[i] = fmt.Sprintf(localParts[i%len(localParts)]+"@contoso.com", i)
+		}
+		return pool
+	})
+	senderPool = sync.OnceValue(func() []string {
+		pool := make([]string, 512)
+		for i := range pool {
+			pool[i] = fmt.Sprintf("%s%d@mail%d.example.com", [...]string{"alice", "bob", "no-reply", "o'brien", "jürgen"}[i%5], i, i%7)
+		}
+		return pool
+	})
+)
 
 func messageID(r *rand.Rand) string {
 	b := make([]byte, 0, 80)
