@@ -8,8 +8,6 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
-
-	"starling/engine"
 )
 
 // newHTTP makes the module http, with which scripts ask APIs.
@@ -26,9 +24,9 @@ import (
 //
 // A client is made at the top level of a script and used while a pull runs:
 //
-//	client.get(path, *, params, headers, share, ok)
-//	client.post(path, *, params, json, form, body, headers, share, ok)
-//	client.pages(path, *, params, next, json, headers, share, method = "GET", max_pages = 10000)
+//	client.get(path, *, params, headers, share, catch, ok)
+//	client.post(path, *, params, json, form, body, headers, share, catch, ok)
+//	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000)
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
 // same scheme, host and port, or a host in hosts or in starling.network.allow_hosts. Credentials, and
@@ -36,8 +34,11 @@ import (
 // allowed by the configuration. params are encoded in the order written; None leaves one out, a list repeats it.
 // Statuses from 200 to 299 are successes, and those in ok.
 //
-// hints is a dict from status to what a person can do about it, for what is particular to the API; it
-// ends the message of the error.
+// hints is a dict from status, or from a text in the answer, to what a person can do about it, for what is
+// particular to the API; it ends the message of the error.
+//
+// With catch, a failure that lasts is a response whose .error says what failed. Not caught are what a
+// person must act on (401, 403, sign-in), what is told to wait, and the end of the pull's time.
 //
 // A response has .status, .headers, .text and .url; r["key"] reads its JSON, r.json() is all of it.
 //
@@ -80,7 +81,7 @@ type client struct {
 	retry   *retryPolicy
 	rate    *rate // may be nil
 	timeout time.Duration
-	hints   map[int]string
+	hints   hints
 }
 
 var _ starlark.HasAttrs = (*client)(nil)
@@ -140,32 +141,6 @@ func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 		return nil, err
 	}
 	return c, positive(b, "timeout", timeout, &c.timeout)
-}
-
-// hintsOf reads a dict from statuses to sentences.
-func hintsOf(b *starlark.Builtin, d *starlark.Dict) (map[int]string, error) {
-	hints := map[int]string{}
-	if d == nil {
-		return hints, nil
-	}
-	for _, item := range d.Items() {
-		status, err := starlark.AsInt32(item[0])
-		text, ok := starlark.AsString(item[1])
-		if err != nil || !ok || status < 400 || status > 599 {
-			return nil, fmt.Errorf("%s: hints: got %s: %s, want statuses from 400 to 599 and a text for each", b.Name(), engine.Show(item[0]), engine.Show(item[1]))
-		}
-		hints[status] = text
-	}
-	return hints, nil
-}
-
-// judge explains an answer that is no success, with what the script knows about the API.
-func (c *client) judge(p *engine.Pull, r *request, a *answer) *failure {
-	f := statusFailure(p, r, a)
-	if hint, ok := c.hints[a.status]; ok && !f.lasting {
-		f.err.Hint = hint
-	}
-	return f
 }
 
 // argOf stores an argument of a type that only other builtins make.

@@ -47,20 +47,20 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 // readBody reads a body to its end, decompressed, up to max bytes.
 func readBody(resp *http.Response, max int64) ([]byte, error) {
-	var body io.Reader = resp.Body
+	wire := &countingReader{r: resp.Body}
+	var body io.Reader = wire
 	size := resp.ContentLength
 	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		in := &countingReader{r: resp.Body}
-		zip, err := gzip.NewReader(in)
+		zip, err := gzip.NewReader(wire)
 		if err == io.EOF {
 			return nil, nil // an empty body is sent as it is
 		}
 		if err != nil {
 			return nil, fmt.Errorf("compressed body: %w", err)
 		}
-		body, size = &unzipper{zip: zip, in: in}, 4*size
+		body, size = &unzipper{zip: zip, in: wire}, 4*size
 	default:
 		return nil, fmt.Errorf("the body is encoded as %q, but gzip was asked for", clip(encoding, 40))
 	}
@@ -78,6 +78,9 @@ func readBody(resp *http.Response, max int64) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("body broke off after %d bytes: %w", n, err)
+	}
+	if resp.ContentLength >= 0 && wire.n != resp.ContentLength { // whatever the transport checks itself
+		return nil, fmt.Errorf("body broke off: got %d bytes, want the %d of Content-Length", wire.n, resp.ContentLength)
 	}
 	return buf.Bytes(), nil
 }

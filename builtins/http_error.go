@@ -39,11 +39,6 @@ func statusFailure(p *engine.Pull, r *request, a *answer) *failure {
 	e := &engine.Error{Code: codeOf(a.status), Op: r.op(p) + ": " + a.statusText(), Err: excerptError(p, a)}
 	f := &failure{err: e}
 	switch {
-	case strings.Contains(string(a.body), transportDataPlatform):
-		// Microsoft Graph says 401 until this service principal exists; no token cures that.
-		f.lasting = true
-		e.Code = engine.CodeAuth
-		e.Hint = "create the service principal once in the tenant, with New-MgServicePrincipal -AppId " + transportDataPlatform + "; it takes effect after some hours"
 	case a.status == http.StatusUnauthorized:
 		e.Hint = "check the credentials, and for which API they are valid"
 	case a.status == http.StatusForbidden:
@@ -51,9 +46,6 @@ func statusFailure(p *engine.Pull, r *request, a *answer) *failure {
 	}
 	return f
 }
-
-// transportDataPlatform is the application id of the Microsoft service behind Graph's message trace.
-const transportDataPlatform = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373"
 
 func codeOf(status int) engine.Code {
 	switch status {

@@ -101,8 +101,7 @@ func (it *pageIterator) step() (*response, error) {
 	}
 	p := it.pages.pull
 	if it.count == it.pages.max {
-		return nil, &engine.Error{Code: engine.CodeTooLarge, Op: r.op(p), Err: fmt.Errorf("there are more than %d pages", it.pages.max),
-			Hint: "ask for less at a time, or raise max_pages in the script"}
+		return it.tooMany(p, r)
 	}
 	key := sha256.Sum256(append([]byte(r.method+" "+r.url.String()+"\n"), r.body...))
 	if it.seen[key] {
@@ -117,6 +116,10 @@ func (it *pageIterator) step() (*response, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if page.failed != nil {
+		it.done = true
+		return page, nil
 	}
 	it.count++
 	p.Stats.Pages++
@@ -136,6 +139,16 @@ func (ps *pages) parse(r *request, a *answer) (err error) {
 		return notJSON(ps.pull, r, a, err)
 	}
 	return nil
+}
+
+func (it *pageIterator) tooMany(p *engine.Pull, r *request) (*response, error) {
+	f := &failure{err: &engine.Error{Code: engine.CodeTooLarge, Op: r.op(p), Err: fmt.Errorf("there are more than %d pages", it.pages.max),
+		Hint: "ask for less at a time, or raise max_pages in the script"}}
+	if !it.call.catch {
+		return nil, f.err
+	}
+	it.done = true
+	return caught(p, r, f), nil
 }
 
 // request returns the request of the next page, nil when there is none.

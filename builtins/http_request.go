@@ -45,6 +45,7 @@ type call struct {
 	text    []byte
 	ok      []int
 	share   shareArg // of the rate; 0 means all of it
+	catch   bool     // a failure that lasts is an answer
 }
 
 // request makes the request of the call.
@@ -101,17 +102,20 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 		return nil, err
 	}
 	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: g, pace: c.client.pace(float64(c.share)), accept: c.accept, check: check, judge: c.client.judge}
-	a, err := x.do(p, r)
-	if err != nil {
-		return nil, err
+	a, f := x.try(p, r)
+	switch {
+	case f == nil:
+		return &response{pull: p, request: r, answer: a}, nil
+	case c.catch && f.catchable(p):
+		return caught(p, r, f), nil
 	}
-	return &response{pull: p, request: r, answer: a}, nil
+	return nil, f.err
 }
 
 // unpack reads the arguments that get, post and pages have in common, and pairs.
 func (c *call) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) (err error) {
 	var ps, hs starlark.Value
-	pairs = append([]any{"path", &c.path, "params??", &ps, "headers??", &hs, "share??", &c.share}, pairs...)
+	pairs = append([]any{"path", &c.path, "params??", &ps, "headers??", &hs, "share??", &c.share, "catch??", &c.catch}, pairs...)
 	if err := unpack(b, args, kwargs, 1, pairs...); err != nil {
 		return err
 	}

@@ -17,6 +17,16 @@ type response struct {
 	pull    *engine.Pull
 	request *request
 	answer  *answer
+	failed  *engine.Error // why there is no good answer; nil if there is
+}
+
+// caught makes the response of a failure that the script wants to know about.
+func caught(p *engine.Pull, r *request, f *failure) *response {
+	a := f.answer
+	if a == nil {
+		a = &answer{header: http.Header{}, url: r.url}
+	}
+	return &response{pull: p, request: r, answer: a, failed: f.err}
 }
 
 var (
@@ -54,6 +64,13 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 		return starlark.String(strings.ToValidUTF8(string(r.answer.body), "\uFFFD")), nil
 	case "url":
 		return starlark.String(shownURL(r.pull.Env().Redactor, r.answer.url, r.request.masked)), nil
+	case "error":
+		if r.failed == nil {
+			return starlark.None, nil
+		}
+		return starlark.String(r.pull.Env().Redactor.Redact(r.failed.Error())), nil
+	case "raise_error":
+		return starlark.NewBuiltin("response.raise_error", responseRaise).BindReceiver(r), nil
 	case "json":
 		return starlark.NewBuiltin("response.json", responseJSON).BindReceiver(r), nil
 	case "xml":
@@ -64,7 +81,17 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 
 // AttrNames lists what Attr knows.
 func (r *response) AttrNames() []string {
-	return []string{"headers", "json", "status", "text", "url", "xml"}
+	return []string{"error", "headers", "json", "raise_error", "status", "text", "url", "xml"}
+}
+
+func responseRaise(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := unpack(b, args, kwargs, 0); err != nil {
+		return nil, err
+	}
+	if r := b.Receiver().(*response); r.failed != nil {
+		return nil, r.failed
+	}
+	return starlark.None, nil
 }
 
 func responseJSON(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -80,6 +107,9 @@ func responseXML(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 		return nil, err
 	}
 	r := b.Receiver().(*response)
+	if r.failed != nil {
+		return nil, r.failed
+	}
 	if !saysXML(r.answer.header) {
 		return starlark.None, nil
 	}
@@ -93,7 +123,12 @@ func responseXML(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	return r.answer.xml, nil
 }
 
+// document is the JSON. What failed has none, so that a script that forgets to look does not take it for
+// an answer without rows.
 func (r *response) document() (starlark.Value, error) {
+	if r.failed != nil {
+		return nil, r.failed
+	}
 	if err := r.parse(r.answer); err != nil {
 		return nil, err
 	}

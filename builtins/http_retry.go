@@ -134,6 +134,18 @@ func (f *failure) throttle() bool {
 	return f.status == http.StatusTooManyRequests || f.after > 0
 }
 
+// catchable reports whether a script may be told instead of the pull being ended: it is not when a person
+// must act, when asking for less at a time would make it worse, and when the pull is over.
+func (f *failure) catchable(p *engine.Pull) bool {
+	switch {
+	case p.Context().Err() != nil || f.throttle():
+		return false
+	case f.err.Code == engine.CodeTooLarge:
+		return true
+	}
+	return f.err.Code == engine.CodeUpstream && (f.again || f.answer != nil)
+}
+
 // throttleCode keeps what a person must act on, such as wrong credentials.
 func throttleCode(code engine.Code) engine.Code {
 	if code == engine.CodeUpstream {

@@ -228,8 +228,10 @@ func TestAMissingServicePrincipalIsNotCuredByTokens(t *testing.T) {
 	t.Parallel()
 	s := &signIn{lifetime: `"expires_in": 3600`, refuse: true, answer: `{"error":{"code":"Unauthorized","message":"Service principal-less authentication failed: the service principal for App ID 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373 was not found."}}`}
 	n := newNetTest(t, s.ServeHTTP)
-	_, err := n.load(t, fmt.Sprintf(oauthScript, `scope = "s"`)).pull(t.Context())
-	wantError(t, err, engine.CodeAuth, "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373", "some hours")
+	script := strings.Replace(fmt.Sprintf(oauthScript, `scope = "s"`), "auth = ",
+		`hints = {401: "a new token", "8BD644D1-64a1-4d4b-ae52-2e0cbf64e373": "New-MgServicePrincipal"}, auth = `, 1)
+	_, err := n.load(t, script).pull(t.Context())
+	wantError(t, err, engine.CodeAuth, "was not found. (New-MgServicePrincipal)")
 	if s.asked() != 1 || len(n.requests()) != 2 {
 		t.Errorf("got requests %v, want one for a token and one refused", n.requests())
 	}

@@ -96,7 +96,9 @@ func (c *collector) sleep(ctx context.Context, next time.Time) bool {
 const (
 	firstBackOff = 2 * time.Second
 	maxBackOff   = 5 * time.Minute
-	authBackOff  = 5 * time.Minute
+	authBackOff  = 5 * time.Minute // longer each time, up to maxAuthBackOff
+	// maxAuthBackOff is with jitter a quarter of an hour: how long a person who has mended it waits at most.
+	maxAuthBackOff = 12 * time.Minute
 )
 
 // backOff returns how long to wait after the n-th failure in a row: what the other side asked for, a
@@ -104,8 +106,8 @@ const (
 func backOff(err error, n int) time.Duration {
 	wait := min(firstBackOff<<min(n-1, 16), maxBackOff)
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e.Code == CodeAuth && n > 1 {
-			wait = authBackOff
+		if e.Code == CodeAuth {
+			wait = min(authBackOff*time.Duration(min(n, 16)), maxAuthBackOff)
 		}
 		wait = max(wait, e.Wait)
 	}
