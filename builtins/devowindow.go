@@ -24,10 +24,14 @@ func (s *sender) setWindow(v starlark.Value) error {
 	return fmt.Errorf("window: got %s, want a window of checkpoint.sweeps", v.Type())
 }
 
-// outside reports whether a record belongs to another window, which sends it.
+// atBound is how far behind its end an API may include rows in a range that it was asked for.
+const atBound = time.Second
+
+// outside reports whether a record is of the end of the window, or right behind it, which belongs to the
+// window that begins there. What an API sends of any other time is sent: it may never come again.
 func (s *sender) outside(at time.Time) bool {
 	w := s.window
-	if w == nil || s.undated(at) || !at.Before(w.start) && at.Before(w.end) {
+	if w == nil || s.undated(at) || at.Before(w.end) || !at.Before(w.end.Add(atBound)) {
 		return false
 	}
 	s.pull.Stats.LeftOut++

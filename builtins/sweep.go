@@ -147,16 +147,16 @@ func sweepFail(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	}
 	w.closed = true
 	p.AbandonSweep()
-	w.failed(reason)
-	w.it.failure = &engine.Error{Code: engine.CodeUpstream, Op: w.String(), Err: errors.New(reason)}
+	failure := &engine.Error{Code: engine.CodeUpstream, Op: w.String(), Err: errors.New(reason)}
+	w.failed(reason, failure)
+	w.it.failure = failure
 	p.Logger().Error("sweep failed; it is tried again with a smaller window or later, other lanes go on", "from", w.start, "to", w.end, "lane", w.lane, "error", reason)
 	return starlark.None, nil
 }
 
 // failed remembers that w failed and why.
-func (w *sweep) failed(reason string) {
-	w.it.failed[w.lane]++
-	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Now())
+func (w *sweep) failed(reason string, failure *engine.Error) {
+	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Now(), failure)
 	w.note(reason)
 }
 
@@ -213,7 +213,7 @@ func (it *sweepIterator) ended(err error) {
 	switch code := engine.CodeOf(err, engine.CodeScript); {
 	case code == engine.CodeCanceled:
 	case code == engine.CodeUpstream, code == engine.CodeTooLarge, it.pull.Context().Err() != nil:
-		w.failed(string(code) + ": " + err.Error())
+		w.failed(string(code)+": "+err.Error(), &engine.Error{Code: code, Op: w.String(), Err: err})
 	default:
 		w.note(string(code) + ": " + err.Error())
 	}

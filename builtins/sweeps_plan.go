@@ -19,14 +19,13 @@ type sweepIterator struct {
 	at, to  time.Time // what is left of the fresh sweep that is going on
 	round   time.Time // when it began
 	turn    int       // of others
-	failed  map[string]int
 	failure error // of the last sweep that failed
 	kept    bool  // something was committed
 }
 
 // Iterate begins to plan.
 func (s *sweeps) Iterate() starlark.Iterator {
-	it := &sweepIterator{sweeps: s, begun: s.now(), failed: map[string]int{}}
+	it := &sweepIterator{sweeps: s, begun: s.now()}
 	it.sizes = sizesOf(s)
 	s.pull.AtEnd(it.ended)
 	return it
@@ -77,7 +76,7 @@ func (it *sweepIterator) late() bool {
 	return ok && it.pull.Now().Sub(begun) > time.Duration(float64(deadline.Sub(begun))*enough)
 }
 
-// end fails the pull if nothing at all worked.
+// end fails the pull if nothing at all worked, also when all that is left to do waits after a failure.
 func (it *sweepIterator) end() error {
 	if it.kept {
 		return nil
@@ -128,11 +127,16 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 	return nil, nil
 }
 
-// failsInPull bounds how often a lane may fail in one pull.
-const failsInPull = 3
-
 func (it *sweepIterator) ready(lane string, now time.Time) bool {
-	return it.failed[lane] < failsInPull && !now.Before(it.sizes.notBefore(lane))
+	until, failure := it.sizes.held(lane)
+	if now.Before(until) {
+		if it.failure == nil && failure != nil {
+			failure.Wait = until.Sub(now)
+			it.failure = failure
+		}
+		return false
+	}
+	return true
 }
 
 // window is the first part of a range that is small enough.

@@ -3,6 +3,8 @@ package builtins
 import (
 	"sync"
 	"time"
+
+	"starling/engine"
 )
 
 // sweepState is what the cursor "sweeps" keeps: how the windows have adapted.
@@ -54,6 +56,7 @@ func (z *sweepSizes) rescanned(to time.Time) {
 type laneState struct {
 	failed  int           // in a row
 	until   time.Time     // when it is tried again
+	failure *engine.Error // the last one
 	before  time.Duration // the size before it failed; 0 if it has recovered
 	good    int           // in a row since
 	gapStep time.Duration
@@ -142,10 +145,16 @@ func (z *sweepSizes) setFreshAt(t time.Time) {
 	z.fresh = t
 }
 
-func (z *sweepSizes) notBefore(lane string) time.Time {
+// held returns until when a lane waits, and because of what.
+func (z *sweepSizes) held(lane string) (time.Time, *engine.Error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	return z.lane(lane).until
+	l := z.lane(lane)
+	if l.failure == nil {
+		return l.until, nil
+	}
+	e := *l.failure
+	return l.until, &e
 }
 
 // good adapts to a sweep that came to its end, and returns what to keep.
@@ -160,7 +169,7 @@ func (z *sweepSizes) good(lane string, length time.Duration, pages, rows int64) 
 		z.state.RowsS = float64(int64(rate*1000)) / 1000
 	}
 	l, size := z.lane(lane), z.sizeOf(lane)
-	l.failed, l.until, l.gapStep = 0, time.Time{}, 0
+	l.failed, l.until, l.failure, l.gapStep = 0, time.Time{}, nil, 0
 	l.good++
 	full := length >= size/2 // a short one says nothing about long ones
 	switch {
@@ -193,19 +202,20 @@ const (
 	mostHold  = 15 * time.Minute
 )
 
-// bad halves the windows of a lane; one that is as small as can be waits, ever longer.
-func (z *sweepSizes) bad(lane string, length time.Duration, now time.Time) {
+// bad halves the windows of a lane and holds it back; one that is as small as can be, ever longer.
+func (z *sweepSizes) bad(lane string, length time.Duration, now time.Time, failure *engine.Error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	l := z.lane(lane)
-	l.good = 0
+	l.good, l.failure = 0, failure
 	l.before = max(l.before, z.sizeOf(lane))
+	hold := min(firstHold<<min(l.failed, 10), mostHold)
+	l.failed++
 	if length > z.least {
 		z.set(lane, length/2)
-		return
+		hold = firstHold
 	}
-	l.until = now.Add(min(firstHold<<min(l.failed, 10), mostHold))
-	l.failed++
+	l.until = now.Add(hold)
 }
 
 // gapStep is how much of a range is given up when the API says that it is too old: ever more.
