@@ -43,6 +43,8 @@ type CollectorStatus struct {
 	Last        PullStats                  `json:"last"`
 	Cursors     map[string]json.RawMessage `json:"cursors,omitempty"`
 	LagSeconds  *float64                   `json:"lag_seconds,omitempty"` // from the end of the last committed window to now
+
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of the certificate that it signs in with
 }
 
 // SinkStatus is the state of one output.
@@ -117,6 +119,9 @@ func (e *Engine) Status() Status {
 		c.mu.Unlock()
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
+		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
+			cs.CertificateEnds = &ends
+		}
 		s.Collectors = append(s.Collectors, cs)
 	}
 	for _, name := range sortedKeys(e.deliveries) {
