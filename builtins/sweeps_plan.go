@@ -19,8 +19,8 @@ type sweepIterator struct {
 	at, to  time.Time // what is left of the fresh sweep that is going on
 	round   time.Time // when it began
 	turn    int       // of others
-	failure error // of the last sweep that failed
-	kept    bool  // something was committed
+	failure error     // of the last sweep that failed
+	kept    bool      // something was committed
 }
 
 // Iterate begins to plan.
