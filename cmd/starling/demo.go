@@ -115,9 +115,9 @@ func (d *demo) prepare() (log *os.File, err error) {
 		}
 	}
 	d.from = time.Now().Add(-demoHistory).UTC()
-	var period time.Duration
-	if d.name == sim.GraphService {
-		period = graphPeriod
+	period, faults := time.Duration(0), 50
+	if d.name == sim.GraphService { // which is asked less often
+		period, faults = graphPeriod, 12
 	}
 	d.world, err = sim.NewWorld(d.dir, sim.WorldOptions{
 		Delay:   demoDelay,
@@ -126,7 +126,7 @@ func (d *demo) prepare() (log *os.File, err error) {
 		Microsoft: sim.Options{
 			Rows:     sim.Rows{From: d.from, PerSecond: d.rate, Late: 0.05, LateBy: demoLate},
 			Throttle: sim.Throttle{Every: 20, Pause: time.Second},
-			Faults:   sim.Faults{Every: 50},
+			Faults:   sim.Faults{Every: faults},
 		},
 	})
 	if err != nil {
