@@ -24,6 +24,7 @@ import (
 //	config.url(name, *, default, path, doc, aliases)
 //	config.list(name, *, default, min_length, max_length, choices, doc, aliases)
 //	config.date(name, *, default, doc, aliases)
+//	config.file(name, *, default, doc, aliases)
 //	config.refuse(name, reason)
 //
 // Without a default the operator must set it; default = None makes it optional and gives None. A
@@ -34,6 +35,9 @@ import (
 // takes a number of seconds or a text such as "5m" and gives a duration. url wants https, except for
 // loopback addresses; a bare host gets https:// in front, a URL without a path gets path at its end,
 // and a slash at the end is dropped. list is a list of texts. date is a text YYYY-MM-DD.
+//
+// file is the name of a file that exists, below certs or beside it, and gives a value that only builtins
+// which read one accept.
 //
 // refuse is for what one setting alone cannot tell, such as two that exclude each other: the load goes
 // on, and then fails with the place of the setting and the reason.
@@ -48,6 +52,7 @@ func newConfig() *starlarkstruct.Module {
 		"url":     configURL,
 		"list":    configList,
 		"date":    configDate,
+		"file":    configFile,
 		"refuse":  configRefuse,
 	})
 }
@@ -112,6 +117,8 @@ func standIn(kind string) starlark.Value {
 		return Duration(time.Second)
 	case "date":
 		return starlark.String("2000-01-01")
+	case "file":
+		return starlark.None
 	}
 	return starlark.String("stand-in")
 }
@@ -197,6 +204,23 @@ func (s *setting) missing(absent engine.Value, kind string) error {
 	}
 	return &engine.Error{Code: engine.CodeConfig, Err: absent.Errorf("%s", text),
 		Hint: fmt.Sprintf("set %s, a %s, in the service, the input or its credentials", s.name, kind)}
+}
+
+func configFile(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var s setting
+	if err := s.unpack(thread, b, args, kwargs); err != nil {
+		return nil, err
+	}
+	if s.def != nil && s.def != starlark.None {
+		return nil, fmt.Errorf("%s: a file is the operator's: leave default out, or make it None", s.name)
+	}
+	return s.take("file", func(v any) (starlark.Value, error) {
+		name, ok := v.(string)
+		if !ok || strings.ContainsAny(name, "\n\x00") { // not the value: it can be the content of a secret file
+			return nil, errors.New("want the name of a file, not its content")
+		}
+		return s.load.Settings.File(name)
+	})
 }
 
 func configRefuse(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -131,7 +131,7 @@ func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if c.headers, err = headersOf(headersArg); err != nil {
 		return nil, fmt.Errorf("%s: headers: %w", b.Name(), err)
 	}
-	if err := argOf(b, "auth", "http.basic, http.bearer, http.api_key or oauth.client_credentials", authArg, &c.auth); err != nil {
+	if err := argOf(b, "auth", "http.basic, http.bearer, http.api_key or one of oauth", authArg, &c.auth); err != nil {
 		return nil, err
 	}
 	if err := argOf(b, "retry", "http.retry", retryArg, &c.retry); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,6 +32,8 @@ type netTest struct {
 	spans *spanLog
 	log   *lockedBuffer
 	waits *floatSum
+	// settings of the scripts, beside "secret"
+	settings map[string]any
 
 	mu      sync.Mutex
 	handler http.HandlerFunc
@@ -114,7 +117,7 @@ func (n *netTest) load(t testing.TB, source string) *testScript {
 	t.Helper()
 	s, err := n.tryLoad(source)
 	if err != nil {
-		t.Fatal(backtrace(err))
+		t.Fatal(err)
 	}
 	return s
 }
@@ -124,10 +127,12 @@ const testSecret = "s3cr3t-value+with/odd=chars"
 func (n *netTest) tryLoad(source string) (*testScript, error) {
 	env := testPredeclared()
 	env["base"] = starlark.String(n.base)
-	load := &engine.Load{Env: n.env, Collector: "input/1/service", Settings: engine.NewSettings(map[string]any{"secret": testSecret})}
+	settings := map[string]any{"secret": testSecret}
+	maps.Copy(settings, n.settings)
+	load := &engine.Load{Env: n.env, Collector: "input/1/service", Settings: engine.NewSettings(settings)}
 	globals, err := starlark.ExecFileOptions(&syntax.FileOptions{Set: true}, load.NewThread("t"), "t.star", source, env)
 	globals.Freeze()
-	return &testScript{n: n, globals: globals}, err
+	return &testScript{n: n, globals: globals}, errors.Join(load.Problems(), err)
 }
 
 // pull runs the script's pull function as the engine does.

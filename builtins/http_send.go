@@ -29,7 +29,8 @@ type request struct {
 	header     http.Header // what only the base's origin may see is in private instead
 	private    http.Header
 	body       []byte
-	timeout    time.Duration // of one attempt, answer included; zero means the engine's limit
+	makeBody   func() ([]byte, error) // makes the body of each attempt, in place of body; its errors are final
+	timeout    time.Duration          // of one attempt, answer included; zero means the engine's limit
 	scope      scope
 	masked     []string // query parameters that are secrets
 	redirected func()   // told of each redirect before it is followed; may be nil
@@ -96,7 +97,14 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 	if err := env.Network.CheckURL(r.url); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(r.body))
+	body := r.body
+	if r.makeBody != nil {
+		var err error
+		if body, err = r.makeBody(); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +125,7 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 	}
 	defer resp.Body.Close()
 	noteClock(p, resp.Header, sent)
-	body, err := readBody(resp, env.Limits.ResponseBytes)
+	body, err = readBody(resp, env.Limits.ResponseBytes)
 	if err != nil {
 		return nil, err
 	}

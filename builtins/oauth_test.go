@@ -293,14 +293,14 @@ func TestTokenAnswersAreRead(t *testing.T) {
 		`"expires_in": 1e300`:                                  30 * 24 * time.Hour,
 		`"expires_in": {"a": 1}`:                               5 * time.Minute,
 	} {
-		text, got, err := parseToken([]byte(`{"access_token": "t", `+fields+`}`), now)
-		if err != nil || text != "t" || got != want {
-			t.Errorf("%s: got %q, %v, %v, want %v", fields, text, got, err, want)
+		got, err := parseToken([]byte(`{"access_token": "t", `+fields+`}`), now)
+		if err != nil || got.text != "t" || got.lifetime != want {
+			t.Errorf("%s: got %v, %v, want %v", fields, got, err, want)
 		}
 	}
 	for _, body := range []string{``, `[]`, `null`, `{}`, `{"access_token": ""}`, `{"access_token": 5}`, `{"access_token": "a\nb"}`, `{"access_token": "t"} x`} {
-		if text, _, err := parseToken([]byte(body), now); err == nil {
-			t.Errorf("%s: got %q, want an error", body, text)
+		if got, err := parseToken([]byte(body), now); err == nil {
+			t.Errorf("%s: got %v, want an error", body, got)
 		}
 	}
 }
@@ -321,10 +321,11 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Add([]byte(`{"expires_in":1e400,"access_token":"x"}`))
 	f.Add([]byte(`{"expires_in":"NaN","access_token":"x"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		text, lifetime, err := parseToken(body, time.Unix(1_388_450_000, 0))
+		got, err := parseToken(body, time.Unix(1_388_450_000, 0))
 		if err != nil {
 			return
 		}
+		text, lifetime := got.text, got.lifetime
 		if text == "" || lifetime <= 0 || lifetime > maxLifetime {
 			t.Errorf("got %q for %v", text, lifetime)
 		}

@@ -16,9 +16,21 @@ const (
 	maxLifetime     = 30 * 24 * time.Hour
 )
 
+// A tokenAnswer is what a token endpoint gave.
+type tokenAnswer struct {
+	text     string
+	lifetime time.Duration
+}
+
+// token is the token of an answer that came now.
+func (t tokenAnswer) token(now time.Time) token {
+	return token{text: t.text, expires: now.Add(t.lifetime), renew: now.Add(t.lifetime - renewAhead(t.lifetime))}
+}
+
 // parseToken reads the answer of a token endpoint, RFC 6749 section 5.1. Microsoft's first version
 // writes numbers as strings and adds expires_on, in seconds since 1970; the shorter life counts.
-func parseToken(body []byte, now time.Time) (text string, lifetime time.Duration, err error) {
+func parseToken(body []byte, now time.Time) (tokenAnswer, error) {
+	none := tokenAnswer{}
 	var fields struct {
 		AccessToken any `json:"access_token"`
 		TokenType   any `json:"token_type"`
@@ -27,19 +39,19 @@ func parseToken(body []byte, now time.Time) (text string, lifetime time.Duration
 	}
 	if err := json.Unmarshal(body, &fields); err != nil {
 		// Not the error, which can repeat a part of the token.
-		return "", 0, fmt.Errorf("the answer is not a JSON object with a token, but %d bytes of something else", len(body))
+		return none, fmt.Errorf("the answer is not a JSON object with a token, but %d bytes of something else", len(body))
 	}
-	text, _ = fields.AccessToken.(string)
+	text, _ := fields.AccessToken.(string)
 	if text == "" {
-		return "", 0, errors.New("there is no access_token in the answer")
+		return none, errors.New("there is no access_token in the answer")
 	}
 	if checkHeader("Authorization", text) != nil {
-		return "", 0, errors.New("the access_token has control characters in it")
+		return none, errors.New("the access_token has control characters in it")
 	}
 	if kind, ok := fields.TokenType.(string); ok && !strings.EqualFold(kind, "bearer") {
-		return "", 0, fmt.Errorf("got a token of type %q, want Bearer", clip(kind, 40))
+		return none, fmt.Errorf("got a token of type %q, want Bearer", clip(kind, 40))
 	}
-	lifetime = positiveSeconds(secondsIn(fields.ExpiresIn))
+	lifetime := positiveSeconds(secondsIn(fields.ExpiresIn))
 	// A clock that is wrong here can make expires_on lie in the past; then it says nothing.
 	left := positiveSeconds(secondsIn(fields.ExpiresOn) - float64(now.Unix()))
 	if lifetime == 0 || left > 0 && left < lifetime {
@@ -48,7 +60,7 @@ func parseToken(body []byte, now time.Time) (text string, lifetime time.Duration
 	if lifetime == 0 {
 		lifetime = assumedLifetime
 	}
-	return text, lifetime, nil
+	return tokenAnswer{text: text, lifetime: lifetime}, nil
 }
 
 // secondsIn reads a number, also one written as a string; anything else is 0.

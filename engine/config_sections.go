@@ -212,7 +212,7 @@ func (r *configReader) input(name string, input *Section) {
 		c.Period = time.Duration(service.Int(periodKey, period, 1, maxPeriod)) * time.Second
 		c.Script = r.script(service, e.key)
 		c.Settings = &Settings{file: r.problems.file, path: service.path, line: e.line, col: e.col,
-			service: service.mapping.without("enabled", "script", periodKey), shared: shared, family: family}
+			service: service.mapping.without("enabled", "script", periodKey), shared: shared, family: family, base: r.Base}
 		family.services++
 		r.Collectors = append(r.Collectors, c)
 	}

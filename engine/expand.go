@@ -3,8 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -178,9 +176,6 @@ func (x *expander) secretFile(name string) (string, error) {
 	return x.file(filepath.Join(x.folder, name))
 }
 
-// maxSecretFile is the size of the largest file that ${file:…} takes: keys and tokens are far smaller.
-const maxSecretFile = 64 << 10
-
 func (x *expander) file(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("${file:} names no file")
@@ -191,26 +186,11 @@ func (x *expander) file(path string) (string, error) {
 	if !slices.Contains(x.files, path) {
 		x.files = append(x.files, path)
 	}
-	// A pipe or device could block for ever, so look before opening.
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	data, err := readSmallFile(path)
 	text := strings.TrimRight(string(data), "\r\n")
 	switch {
 	case err != nil:
 		return "", err
-	case len(data) > maxSecretFile:
-		return "", fmt.Errorf("%s is longer than %d bytes", path, maxSecretFile)
 	case text == "":
 		return "", fmt.Errorf("%s is empty", path)
 	case !utf8.ValidString(text):

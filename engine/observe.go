@@ -21,7 +21,7 @@ func (e *Engine) observe() error {
 	share, err6 := m.Float64ObservableGauge("starling.outbox.share", metric.WithDescription("How much of its bounds the outbox uses, 0 to 1."))
 	alarm, err7 := m.Int64ObservableGauge("starling.outbox.alarm", metric.WithDescription("1 from starling.limits.outbox_alarm on, 0 below."))
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
-	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink expires."))
+	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink or collector expires."))
 	skew, err11 := m.Float64ObservableGauge("starling.clock.skew", metric.WithUnit("s"), metric.WithDescription("How far the API's clock is ahead of this machine's; 0 below half a minute."))
 	if err := errors.Join(err11, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
 		return err
@@ -35,6 +35,9 @@ func (e *Engine) observe() error {
 			}
 			o.ObserveInt64(failing, truth(c.State == "failing"), by)
 			o.ObserveFloat64(skew, c.ClockSkewSeconds, by)
+			if c.CertificateEnds != nil {
+				o.ObserveFloat64(ends, time.Until(*c.CertificateEnds).Seconds(), by)
+			}
 		}
 		var set int64
 		for _, f := range s.Aside {

@@ -307,8 +307,13 @@ type Load struct {
 	Collector string
 	// Place is where the service stands in the configuration, "file:line:col: path", for errors about it.
 	Place string
+	// Replaces says that a script which works is in use, and that only files are other than before: what
+	// would fail later on is refused now.
+	Replaces bool
 
 	problems []error
+	followed []string  // paths
+	ends     time.Time // when the first of them expires
 
 	// Declared are the settings that config.* was asked for so far, in the order of the script.
 	Declared []Declaration

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -74,17 +75,13 @@ type observed struct {
 	sources *Sources
 	config  [sha256.Size]byte
 	sinks   map[string][sha256.Size]byte // by output
+	others  map[string][sha256.Size]byte // what scripts have read, by collector
 	err     error                        // the scripts folder could not be read
 }
 
 func (o observed) equal(p observed) bool {
-	if o.config != p.config || len(o.sinks) != len(p.sinks) || (o.err == nil) != (p.err == nil) {
+	if o.config != p.config || !maps.Equal(o.sinks, p.sinks) || !maps.Equal(o.others, p.others) || (o.err == nil) != (p.err == nil) {
 		return false
-	}
-	for name, hash := range o.sinks {
-		if p.sinks[name] != hash {
-			return false
-		}
 	}
 	return o.err != nil || o.sources.Hash == p.sources.Hash
 }
@@ -92,13 +89,18 @@ func (o observed) equal(p observed) bool {
 // look reads every file that the engine follows.
 func (e *Engine) look() observed {
 	e.mu.Lock()
-	config, deliveries := e.config, e.deliveries
+	config, deliveries, collectors := e.config, e.deliveries, e.collectors
 	e.mu.Unlock()
-	o := observed{config: hashFiles(config.Files), sinks: map[string][sha256.Size]byte{}}
+	o := observed{config: hashFiles(config.Files), sinks: map[string][sha256.Size]byte{}, others: map[string][sha256.Size]byte{}}
 	o.sources, o.err = e.library(config).Read()
 	for name, d := range deliveries {
 		if r, ok := d.sink.(Reloader); ok {
 			o.sinks[name] = hashFiles(r.Files())
+		}
+	}
+	for key, c := range collectors {
+		if files := c.script.Load().files; len(files) > 0 {
+			o.others[key] = hashFiles(files)
 		}
 	}
 	return o
@@ -138,6 +140,11 @@ func (e *Engine) reload(was, is observed, force bool) {
 	for name, hash := range is.sinks {
 		if old, ok := was.sinks[name]; force || (ok && old != hash) {
 			e.reloadSink(name)
+		}
+	}
+	for key, hash := range is.others {
+		if old, ok := was.others[key]; force || (ok && old != hash) {
+			e.reloadFollowed(key)
 		}
 	}
 }

@@ -28,6 +28,8 @@ type Script struct {
 	pull    *starlark.Function
 	globals starlark.StringDict
 	sources *Sources
+	files   []string  // what it has read, besides the sources
+	ends    time.Time // when the first of these expires; zero if none does
 }
 
 // A Declaration is a setting that a script reads, for documentation.
@@ -70,7 +72,7 @@ func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, erro
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
 	s := &Script{Name: name, Version: sources.version(ld.files), Doc: m.doc, Declared: load.Declared,
-		pull: pull, globals: m.globals, sources: sources}
+		pull: pull, globals: m.globals, sources: sources, files: load.followed, ends: load.ends}
 	return s, nil
 }
 

@@ -141,7 +141,9 @@ func (t *scriptTest) load() (*Script, error) {
 	if t.loaded != nil {
 		return t.loaded, nil
 	}
-	s, err := t.library.Load(t.sources, t.script, &Load{Settings: NewSettings(t.settings), Env: t.env, Collector: t.key})
+	settings := NewSettings(t.settings)
+	settings.open = t.sources.file
+	s, err := t.library.Load(t.sources, t.script, &Load{Settings: settings, Env: t.env, Collector: t.key})
 	t.loaded = s
 	return s, err
 }

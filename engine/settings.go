@@ -18,6 +18,8 @@ type Settings struct {
 	service *node
 	shared  []level // of the input: seen by all of its services
 	family  *family
+	base    string                          // where names of files start
+	open    func(name string) (File, error) // in place of the disk, in tests of scripts
 
 	mu       sync.Mutex
 	declared map[string]bool
@@ -45,7 +47,7 @@ func NewSettings(values map[string]any) *Settings {
 
 // Fresh returns the same values with no key declared yet, for another initialisation of a script.
 func (s *Settings) Fresh() *Settings {
-	return &Settings{file: s.file, path: s.path, line: s.line, col: s.col, service: s.service, shared: s.shared, family: s.family}
+	return &Settings{file: s.file, path: s.path, line: s.line, col: s.col, service: s.service, shared: s.shared, family: s.family, base: s.base, open: s.open}
 }
 
 func (s *Settings) levels() []level {

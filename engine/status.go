@@ -47,6 +47,8 @@ type CollectorStatus struct {
 	// ClockSkewSeconds is how far the API's clock is ahead of this machine's, negative if it is behind;
 	// absent when it is not worth a thought.
 	ClockSkewSeconds float64 `json:"clock_skew_seconds,omitempty"`
+
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of the certificate that it signs in with
 }
 
 // SinkStatus is the state of one output.
@@ -122,6 +124,9 @@ func (e *Engine) Status() Status {
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
 		cs.ClockSkewSeconds = c.env.Shared.clock(key).Skew().Seconds()
+		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
+			cs.CertificateEnds = &ends
+		}
 		s.Collectors = append(s.Collectors, cs)
 	}
 	for _, name := range sortedKeys(e.deliveries) {

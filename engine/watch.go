@@ -124,6 +124,9 @@ func (e *Engine) follow(w *fsnotify.Watcher) {
 			files = append(files, r.Files()...)
 		}
 	}
+	for _, c := range e.collectors {
+		files = append(files, c.script.Load().files...)
+	}
 	e.mu.Unlock()
 	for _, f := range files {
 		w.Add(filepath.Dir(f))

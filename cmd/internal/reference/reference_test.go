@@ -50,7 +50,7 @@ func TestReferenceHasOneOfEachKind(t *testing.T) {
 		"| `client_secret` | secret | must be set | The client secret's value, not its ID. |",
 		"| `override_delay_in_seconds`, `override_time_delay_in_seconds` | seconds | `90000` |",
 		"#### `time.parse(text, format=None, *, default=…)`",
-		"#### `value.pages(path, *, next, params=None, json=None, headers=None, method=\"GET\", max_pages=10000)`",
+		"#### `value.pages(path, *, next, params=None, json=None, headers=None, share=None, method=\"GET\", max_pages=10000)`",
 		"#### `math.pi`",
 		"A sink of the types devo\\_platform and relay.",
 		"${file:path}",
