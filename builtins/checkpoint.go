@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -22,6 +23,7 @@ func newCheckpoint() *starlarkstruct.Module {
 		"set":                checkpointSet,
 		"commit":             checkpointCommit,
 		"windows":            checkpointWindows,
+		"sweeps":             checkpointSweeps,
 		"seen":               checkpointSeen,
 		"reset_when_changed": checkpointReset,
 	})
@@ -54,7 +56,7 @@ func checkpointSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 	if err := unpack(b, args, kwargs, 2, "name", &name, "value", &value); err != nil {
 		return nil, err
 	}
-	if name == "" || name == engine.WindowCursor {
+	if slices.Contains([]string{"", engine.WindowCursor, freshCursor, sweepsCursor, jobCursor, doneCursor}, name) {
 		return nil, fmt.Errorf("%s: the name %q is taken or empty, choose another one", b.Name(), name)
 	}
 	p, err := pullFor(thread, b)
@@ -88,8 +90,13 @@ func checkpointCommit(thread *starlark.Thread, b *starlark.Builtin, args starlar
 		if err := w.close(p); err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
+	case *sweep:
+		if err := w.commit(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		return starlark.None, nil
 	default:
-		return nil, fmt.Errorf("%s: got %s, want a window of checkpoint.windows, or nothing", b.Name(), what.Type())
+		return nil, fmt.Errorf("%s: got %s, want a window of checkpoint.windows or checkpoint.sweeps, or nothing", b.Name(), what.Type())
 	}
 	return starlark.None, p.Commit()
 }
@@ -206,7 +213,7 @@ func (w *windows) Iterate() starlark.Iterator {
 // due is up to when a range is complete by now. Where the answers of the API say that this machine's
 // clock is wrong, theirs counts.
 func (w *windows) due() time.Time {
-	return w.pull.Clock().Now(w.pull.Now()).Add(-w.delay).Truncate(time.Second)
+	return w.pull.APIClock().Now(w.pull.Now()).Add(-w.delay).Truncate(time.Second)
 }
 
 type windowIterator struct {
@@ -245,7 +252,7 @@ func (it *windowIterator) next() (*window, error) {
 			return nil, nil
 		}
 	}
-	now = it.pull.Clock().Now(now)
+	now = it.pull.APIClock().Now(now)
 	if due := it.due(); due.Before(it.until) {
 		it.until = due // the first answers have told
 	}
@@ -264,7 +271,7 @@ func (it *windowIterator) next() (*window, error) {
 	if floor := it.floor(now); ask.Before(floor) {
 		ask = floor
 	}
-	return &window{windows: it.windows, start: ask, from: start, end: end}, nil
+	return &window{windows: it.windows, start: ask, from: start, end: end, asked: now}, nil
 }
 
 // begin keeps where the very first window is to start. Where nothing that far back is due yet, the
@@ -307,6 +314,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 	}
 	if floor := it.floor(now); at.Before(floor) {
 		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", at.UTC(), "to", floor)
+		it.pull.Mark(engine.Mark{From: at, To: floor, State: engine.SpanGap, Reason: reasonRetention})
 		return floor, nil
 	}
 	return at.UTC(), nil
@@ -316,6 +324,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 type window struct {
 	windows          *windows
 	start, from, end time.Time // start is from less the overlap
+	asked            time.Time
 	committed        bool
 }
 
@@ -354,6 +363,9 @@ func (w *window) close(p *engine.Pull) error {
 	}
 	p.SetCursor(engine.WindowCursor, text)
 	p.ForgetBefore(w.start.Add(-time.Hour))
+	if end.After(w.from) {
+		p.Mark(engine.Mark{From: w.from, To: end, State: engine.SpanSettled, Swept: w.asked})
+	}
 	w.committed = true
 	return nil
 }

@@ -15,7 +15,7 @@ func noteClock(p *engine.Pull, h http.Header, sent time.Time) {
 	if err != nil || h.Get("Age") != "" {
 		return
 	}
-	if skew, tell := p.Clock().Note(date, sent, p.Now()); tell {
+	if skew, tell := p.APIClock().Note(date, sent, p.Now()); tell {
 		p.Logger().Warn("the clock of this machine and that of the API differ; the API's is used for what is asked for: set this machine's", "api_is_ahead_by", skew.Round(time.Second).String())
 	}
 }
@@ -28,5 +28,5 @@ func clientNow(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	if err != nil {
 		return nil, err
 	}
-	return timeValue(p.Clock().Now(p.Now())), nil
+	return timeValue(p.APIClock().Now(p.Now())), nil
 }

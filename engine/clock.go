@@ -18,25 +18,25 @@ const (
 	skewTrust = 3
 )
 
-// A Clock is what an API's answers say about this machine's clock. The zero Clock believes it. Its
+// An APIClock is what an API's answers say about this machine's clock. The zero APIClock believes it. Its
 // methods may be called from any goroutine.
-type Clock struct {
+type APIClock struct {
 	mu    sync.Mutex
 	skews []time.Duration // of the latest answers: how far the API is ahead of this machine
 	last  time.Time
 	told  time.Time
 }
 
-// Clock returns the clock that the answers to this pull's collector have set.
-func (p *Pull) Clock() *Clock { return p.env.Shared.clock(p.collector) }
+// APIClock returns the clock that the answers to this pull's collector have set.
+func (p *Pull) APIClock() *APIClock { return p.env.Shared.apiClock(p.collector) }
 
-func (s *Shared) clock(collector string) *Clock {
-	return s.Get("clock:"+collector, func() any { return new(Clock) }).(*Clock)
+func (s *Shared) apiClock(collector string) *APIClock {
+	return s.Get("clock:"+collector, func() any { return new(APIClock) }).(*APIClock)
 }
 
 // Note takes the time date, whole seconds, that an answer says it was made at; it was between sent and
 // received by this machine's clock. It reports whether a person should be told how far they differ.
-func (c *Clock) Note(date, sent, received time.Time) (skew time.Duration, tell bool) {
+func (c *APIClock) Note(date, sent, received time.Time) (skew time.Duration, tell bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stepped(received)
@@ -59,7 +59,7 @@ func (c *Clock) Note(date, sent, received time.Time) (skew time.Duration, tell b
 }
 
 // stepped forgets what is known if this machine's clock was set since.
-func (c *Clock) stepped(now time.Time) {
+func (c *APIClock) stepped(now time.Time) {
 	if !c.last.IsZero() {
 		step := now.Round(0).Sub(c.last.Round(0)) - now.Sub(c.last)
 		if step.Abs() > skewMatters/2 {
@@ -69,7 +69,7 @@ func (c *Clock) stepped(now time.Time) {
 	c.last = now
 }
 
-func (c *Clock) skew() time.Duration {
+func (c *APIClock) skew() time.Duration {
 	if len(c.skews) == 0 {
 		return 0
 	}
@@ -85,14 +85,14 @@ func (c *Clock) skew() time.Duration {
 
 // Skew returns how far the API is ahead of this machine, negative if it is behind; 0 if it is not worth
 // a thought.
-func (c *Clock) Skew() time.Duration {
+func (c *APIClock) Skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.skew()
 }
 
 // Now corrects now, a time of this machine.
-func (c *Clock) Now(now time.Time) time.Time {
+func (c *APIClock) Now(now time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stepped(now)

@@ -25,7 +25,7 @@ func TestTheClockOfTheAPI(t *testing.T) {
 		"which was long ago":      {[]time.Duration{-time.Hour, 0, 0, 0, 0, 0, 0, 0, 0}, 0, true},
 		"the earliest one counts": {[]time.Duration{2 * time.Hour, time.Hour, 3 * time.Hour}, time.Hour, true},
 	} {
-		var clock Clock
+		var clock APIClock
 		told := false
 		for i, ahead := range c.ahead {
 			sent := base.Add(time.Duration(i) * time.Minute)
@@ -46,7 +46,7 @@ func TestSlowAnswersAreNoSkew(t *testing.T) {
 	t.Parallel()
 	sent := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for _, date := range []time.Duration{0, time.Minute, 2 * time.Minute} {
-		var clock Clock
+		var clock APIClock
 		if skew, _ := clock.Note(sent.Add(date), sent, sent.Add(2*time.Minute)); skew != 0 {
 			t.Errorf("date %v after the request: got %v", date, skew)
 		}
@@ -55,7 +55,7 @@ func TestSlowAnswersAreNoSkew(t *testing.T) {
 
 func TestAWrongClockIsToldOnceAnHour(t *testing.T) {
 	t.Parallel()
-	var clock Clock
+	var clock APIClock
 	told := 0
 	base := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for i := range 150 {

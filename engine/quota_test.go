@@ -34,7 +34,7 @@ func mustTake(t testing.TB, q *Quota, p *Pull, pace Pace) {
 
 func mustQuota(t testing.TB, s *Store, name string) *Quota {
 	t.Helper()
-	q, err := s.Quota(name)
+	q, err := s.Quota(name, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestARestartLoopKeepsTheQuota(t *testing.T) {
 			var sent []time.Time
 			for range 40 {
 				s := &Store{quotas: quotas{dir: dir}}
-				q, err := s.Quota("graph")
+				q, err := s.Quota("graph", time.Now())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -279,7 +279,7 @@ var killedPace = Pace{N: 20, Per: 2 * time.Second}
 func quotaChild(dir string) {
 	s := &Store{quotas: quotas{dir: dir}}
 	for {
-		q, err := s.Quota("killed")
+		q, err := s.Quota("killed", time.Now())
 		if err == nil {
 			_, err = q.Take(quotaPull(context.Background(), s), "", killedPace)
 		}
@@ -296,7 +296,7 @@ func TestKilledProcessesKeepTheQuota(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var sent []time.Time
-	for life := range 9 {
+	for life := range 6 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "STARLING_QUOTA_DIR="+dir)
 		out, err := cmd.StdoutPipe()
@@ -319,7 +319,7 @@ func TestKilledProcessesKeepTheQuota(t *testing.T) {
 		}
 		cmd.Wait()
 	}
-	if got := mostIn(sent, killedPace.Per); got > killedPace.N || len(sent) < 9*4 {
+	if got := mostIn(sent, killedPace.Per); got > killedPace.N || len(sent) < 6*4 {
 		t.Errorf("got %d requests within %v, of %d, want at most %d", got, killedPace.Per, len(sent), killedPace.N)
 	}
 }
@@ -395,7 +395,7 @@ func TestWhatCannotBeKeptIsNotSent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Store{quotas: quotas{dir: filepath.Join(dir, "file")}}).Quota("q"); CodeOf(err, "") != CodeStore {
+	if _, err := (&Store{quotas: quotas{dir: filepath.Join(dir, "file")}}).Quota("q", time.Now()); CodeOf(err, "") != CodeStore {
 		t.Errorf("got %v, want an error of the store", err)
 	}
 }

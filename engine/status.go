@@ -123,7 +123,7 @@ func (e *Engine) Status() Status {
 		c.mu.Unlock()
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
-		cs.ClockSkewSeconds = c.env.Shared.clock(key).Skew().Seconds()
+		cs.ClockSkewSeconds = c.env.Shared.apiClock(key).Skew().Seconds()
 		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
 			cs.CertificateEnds = &ends
 		}
