@@ -38,9 +38,9 @@ type memoryMeter struct {
 
 const (
 	memoryTick   = 5 * time.Millisecond
-	memoryAnswer = 200 * time.Millisecond // how long a script may take to begin to say what it holds
-	memoryLeave  = 5 * time.Second        // how long a script that was ended may take until others are suspected
-	memorySteps  = 20                     // instructions after which a script looks whether it is asked
+	memoryAnswer = time.Second     // how long a script may take to begin to say what it holds
+	memoryLeave  = 5 * time.Second // how long a script that was ended may take until others are suspected
+	memorySteps  = 20              // instructions after which a script looks whether it is asked
 )
 
 // isCounting is what a script holds while it finds out.
@@ -192,7 +192,7 @@ func (w *watcher) end(all []*memoryMeter, grown, excess, bound uint64) {
 		known, found = true, found+held
 		w.cancel(m, held, "the script holds about %d MiB, and scripts have made the heap grow by %d MiB; the limit is %d", held>>20, grown>>20, bound>>20)
 	}
-	if known || leaving || excess < bound/2 {
+	if known || leaving || excess < found+bound/2 {
 		return
 	}
 	// What grows is in the middle of an operation, where no variable has it. Nobody can say whose it is.
