@@ -181,7 +181,7 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 	var pending []byte
 	relp := relpSession{Receiver: r, conn: conn}
 	for total := 0; ; {
-		f := r.current()
+		f, into := r.current(), buf
 		switch {
 		case f.ResetAt > 0 && total >= f.ResetAt:
 			reset(tcp)
@@ -197,12 +197,12 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 			return
 		case f.Pause > 0:
 			time.Sleep(f.Pause)
-			buf = buf[:4<<10]
+			into = buf[:4<<10]
 			if f.Trickle {
-				buf = buf[:1]
+				into = buf[:1]
 			}
 		}
-		n, err := conn.Read(buf)
+		n, err := conn.Read(into)
 		total += n
 		if r.relp {
 			if pending = relp.take(append(pending, buf[:n]...)); relp.ended {
