@@ -95,7 +95,7 @@ func crashChild(dir string) {
 		if round%3 == 2 {
 			c.deliver("slow")
 		}
-		if round%3 == 1 {
+		if round%6 == 1 {
 			c.must(c.store.reclaim())
 		}
 		if round%4 == 3 { // an output comes and goes
