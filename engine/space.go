@@ -46,7 +46,8 @@ type DiskStatus struct {
 	Low          bool  `json:"low"`           // pulls wait until there is more
 }
 
-// guardSpace watches the free space of the disk from now on. It is to be called before the store is used.
+// guardSpace watches the free space of the disk from now on, and gives unused room back. It is to be called
+// before the store is used.
 func (s *Store) guardSpace(reserve int64, log *slog.Logger) {
 	if s.dir == "" {
 		return
@@ -55,6 +56,7 @@ func (s *Store) guardSpace(reserve int64, log *slog.Logger) {
 	_, err := os.Stat(filepath.Join(s.dir, ballastFile))
 	s.space.ballast = err == nil
 	s.space.look()
+	s.wait.Go(func() { s.keepSmall(reclaimEvery, reclaimSlack) })
 }
 
 // Disk returns the state of the state directory's disk, or nil if nobody watches it.

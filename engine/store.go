@@ -22,6 +22,7 @@ import (
 //	h                          head: the next chunk and the next block of seen keys
 //	v                          format version
 //	q                          number and time of the last transaction, see witness.go
+//	f                          nothing, for a moment, see reclaim.go
 //	o <chunk>                  a chunk of the outbox
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	d/<sink>                   what the sink's place was moved past, JSON
@@ -36,6 +37,7 @@ const (
 	keyHead    = "h"
 	keyVersion = "v"
 	keySeq     = "q"
+	keyFlush   = "f"
 	prefChunk  = "o"
 	prefTail   = "t/"
 	prefDrop   = "d/"
@@ -68,12 +70,16 @@ type Store struct {
 
 	witness witness
 
+	writing   sync.RWMutex // held to write; alone while Badger takes no writes
+	snapshots sync.RWMutex // held by backups; alone while tables are merged
+
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
 	sizes   []chunkInfo // of the chunks first, first+1, … head-1
 	head    uint64
 	block   uint64
 	bytes   int64
+	others  int64 // bytes in the files that are not of the outbox, when they were last merged
 	tails   map[string]uint64
 	drops   map[string]Dropped // by sink, since the state began
 	changed chan struct{}      // closed at every change of the outbox
@@ -135,13 +141,11 @@ func openWith(o storeOptions) (*Store, error) {
 		s.witness.close()
 		return nil, err
 	}
-	if dir != "" {
-		s.wait.Go(func() { s.witness.keepSynced(s.closed) })
-	}
 	// Values of a MiB and more, which only very large events make, lie in files that nothing else gives back.
 	if dir != "" {
 		for db.RunValueLogGC(0.5) == nil {
 		}
+		s.wait.Go(func() { s.witness.keepSynced(s.closed) })
 	}
 	s.wait.Go(s.committer)
 	return s, nil
@@ -433,6 +437,8 @@ func (s *Store) view(f func(*badger.Txn) error) error {
 // write runs f over a batch that may be larger than a transaction; it is durable when write returns,
 // but not atomic.
 func (s *Store) write(f func(*badger.WriteBatch) error) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	w := s.db.NewWriteBatch()
 	defer w.Cancel()
 	if err := f(w); err != nil {
