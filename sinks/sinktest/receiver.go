@@ -137,6 +137,20 @@ func (r *Receiver) Break(fault Fault) {
 	r.changed.Broadcast()
 }
 
+// CloseOpen closes every connection that is open: in good order, as a server does that has had nothing to
+// read, or with a reset.
+func (r *Receiver) CloseOpen(orderly bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for tcp := range r.open {
+		if orderly {
+			_ = tcp.CloseWrite()
+		} else {
+			reset(tcp)
+		}
+	}
+}
+
 // Mend ends the fault and resets every connection that saw it.
 func (r *Receiver) Mend() { r.Break(Fault{}) }
 
