@@ -72,7 +72,7 @@ func (g *gate) turn(now time.Time) time.Duration {
 // wait waits for a turn. A turn that is too far away is an error that says how far.
 func (g *gate) wait(p *engine.Pull, op string) error {
 	for {
-		d := g.turn(p.Now())
+		d := g.turn(p.Clock())
 		if d <= 0 {
 			return nil
 		}
@@ -88,9 +88,9 @@ func (g *gate) wait(p *engine.Pull, op string) error {
 
 // throttled waits, and counts it as waiting that the other side caused.
 func throttled(p *engine.Pull, d time.Duration) error {
-	began := p.Now()
+	began := p.Clock()
 	err := p.Wait(d)
-	p.Env().Telemetry.Throttled.Add(p.Context(), p.Now().Sub(began).Seconds(),
+	p.Env().Telemetry.Throttled.Add(p.Context(), p.Clock().Sub(began).Seconds(),
 		collectorAttr(p))
 	return err
 }

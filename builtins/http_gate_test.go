@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -236,4 +238,17 @@ func TestRetriesAreBoundedAndBackOff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A clock that is set back by a day must not hold requests up for a day.
+func TestRatesAreMeasuredByAClockThatNobodySets(t *testing.T) {
+	t.Parallel()
+	g := new(gate).limit(1, time.Hour)
+	p := engine.NewPull(t.Context(), &engine.Env{Logger: slog.New(slog.DiscardHandler)}, "in/1/a")
+	if err := g.wait(p, "a request"); err != nil {
+		t.Fatal(err)
+	}
+	if at := g.sent[0].String(); !strings.Contains(at, " m=") { // so Go shows a reading of the monotonic clock
+		t.Errorf("the request is remembered at %s, by the clock that is set", at)
+	}
 }

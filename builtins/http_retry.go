@@ -191,7 +191,7 @@ func (x *exchange) again(p *engine.Pull, r *request, f *failure, failed int) err
 	if f.after > 0 {
 		// Not the very moment that everybody else was told.
 		wait += rand.N(time.Second)
-		x.gate.pause(p.Now().Add(wait))
+		x.gate.pause(p.Clock().Add(wait))
 	}
 	if f.throttle() {
 		f.err.Code, f.err.Wait = throttleCode(f.err.Code), wait

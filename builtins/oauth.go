@@ -137,10 +137,10 @@ func (s *tokenSource) drop(version int) {
 // get returns a token that is valid, and gets a new one if it must.
 func (s *tokenSource) get(p *engine.Pull, c *clientCredentials) (token, error) {
 	t := s.current()
-	if p.Now().Before(t.renew) {
+	if p.Clock().Before(t.renew) {
 		return t, nil
 	}
-	valid := p.Now().Before(t.expires)
+	valid := p.Clock().Before(t.expires)
 	select {
 	case s.turn <- struct{}{}:
 	default:
@@ -154,7 +154,7 @@ func (s *tokenSource) get(p *engine.Pull, c *clientCredentials) (token, error) {
 		}
 	}
 	defer func() { <-s.turn }()
-	if t := s.current(); p.Now().Before(t.renew) {
+	if t := s.current(); p.Clock().Before(t.renew) {
 		return t, nil // it came while this one waited
 	}
 	fresh, err := c.fetch(p, &s.gate, valid)
@@ -163,7 +163,7 @@ func (s *tokenSource) get(p *engine.Pull, c *clientCredentials) (token, error) {
 		return s.store(p, fresh), nil
 	case valid && p.Context().Err() == nil:
 		p.Logger().Warn("token is not renewed; the old one is still valid", "error", err.Error())
-		s.postpone(p.Now().Add(time.Minute))
+		s.postpone(p.Clock().Add(time.Minute))
 		return t, nil
 	}
 	return token{}, err
@@ -219,6 +219,6 @@ func (c *clientCredentials) fetch(p *engine.Pull, g *gate, early bool) (token, e
 	if _, err := x.do(p, r); err != nil {
 		return token{}, err
 	}
-	now := p.Now()
+	now := p.Clock()
 	return token{text: text, expires: now.Add(lifetime), renew: now.Add(lifetime - renewAhead(lifetime))}, nil
 }

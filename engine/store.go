@@ -294,6 +294,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 	if len(s.tails) > 0 {
 		oldest = slices.Min(slices.Collect(maps.Values(s.tails)))
 	}
+	now := time.Now() // ages count on from here, whatever becomes of the machine's clock
 	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
 		if len(key) != 8 {
 			return fmt.Errorf("unexpected key %q in the outbox", key)
@@ -314,7 +315,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		if err := item.Value(func(v []byte) error {
 			if len(v) >= chunkHeader {
 				info.events = chunkEvents(v)
-				info.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:])))
+				info.committed = now.Add(-max(0, now.Sub(time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:]))))))
 			}
 			return nil
 		}); err != nil {
