@@ -19,6 +19,7 @@ import (
 const testMemory = 32 << 20
 
 func memoryEnv() *Env {
+	debug.FreeOSMemory() // what other tests left counts as there before, and would be given back meanwhile
 	return &Env{Shared: &Shared{}, Limits: Limits{ScriptMemory: testMemory, StagedBytes: 1 << 20}.WithDefaults()}
 }
 
@@ -27,7 +28,9 @@ func startWatched(t *testing.T, env *Env, source string, names starlark.StringDi
 	done := make(chan error, 1)
 	thread := &starlark.Thread{Name: t.Name()}
 	ctx, cancel := context.WithCancelCause(t.Context())
+	late := time.AfterFunc(2*time.Minute, func() { cancel(errors.New("nobody ended the script")) })
 	go func() {
+		defer late.Stop()
 		defer cancel(nil)
 		_, err := watched(ctx, cancel, env, thread, 1e12, func() (starlark.Value, error) {
 			globals, err := starlark.ExecFileOptions(dialect, thread, "m.star", source, names)
