@@ -207,14 +207,15 @@ func (e *editor) refused(i int, name, old, new, want string) {
 	version := e.engine.Status().Collectors[0].Version
 	saved := time.Now()
 	e.save(i, fmt.Appendf(bytes.Replace(e.text, []byte(old), []byte(new), 1), "\n# edit %d\n", i))
-	e.until(fmt.Sprintf("edit %d (%s) to be refused", i, name), func(s engine.Status) bool {
-		return len(s.Reloads) > 0 && s.Reloads[len(s.Reloads)-1].When.After(saved) && s.Reloads[len(s.Reloads)-1].Error != ""
+	var s engine.Status
+	e.until(fmt.Sprintf("edit %d (%s) to be refused for %q", i, name, want), func(now engine.Status) bool {
+		s = now
+		if len(s.Reloads) == 0 {
+			return false
+		}
+		last := s.Reloads[len(s.Reloads)-1] // it can be a half written file first
+		return last.When.After(saved) && strings.Contains(last.Error, want) && strings.Contains(last.Error, ":")
 	})
-	s := e.engine.Status()
-	report := s.Reloads[len(s.Reloads)-1].Error
-	if !strings.Contains(report, want) || !strings.Contains(report, ":") {
-		e.t.Errorf("edit %d (%s): the report does not contain %q:\n%s", i, name, want, report)
-	}
 	if s.Collectors[0].Version != version {
 		e.t.Errorf("edit %d (%s): a broken version is in use", i, name)
 	}
