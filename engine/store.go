@@ -51,7 +51,7 @@ const (
 	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
 	txnEntries   = 5000
 	blockBytes   = 512 << 10 // of remembered keys in one value
-	storeRetries = 3
+	storeRetries = 32
 )
 
 // A Store keeps cursors, remembered keys and the outbox in one Badger database. A commit that returned
