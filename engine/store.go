@@ -47,11 +47,10 @@ const (
 
 	storeVersion = 2 // 1 had no numbers of transactions, and no witness
 
-	memTable     = 16 << 20
-	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
-	txnEntries   = 5000
-	blockBytes   = 512 << 10 // of remembered keys in one value
-	storeRetries = 32
+	memTable   = 16 << 20
+	txnBytes   = memTable / 10 // Badger refuses transactions near 15 % of the memtable
+	txnEntries = 5000
+	blockBytes = 512 << 10 // of remembered keys in one value
 )
 
 // A Store keeps cursors, remembered keys and the outbox in one Badger database. A commit that returned
@@ -120,8 +119,6 @@ func openWith(o storeOptions) (*Store, error) {
 		if err := examine(dir); err != nil {
 			return nil, err
 		}
-	}
-	if dir != "" {
 		if err := makeRoomToOpen(dir); err != nil {
 			return nil, err
 		}
@@ -172,12 +169,11 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		WithNumGoroutines(2).
 		WithCompactL0OnClose(dir != "")
 	var err error
-	for range storeRetries {
+	for range 1 + emptyFiles(dir) { // at each of them Open fails once, and makes it whole
 		var db *badger.DB
 		if db, err = badger.Open(o); err == nil {
 			return db, nil
 		}
-		// A kill can leave a file of 0 bytes, at which Open fails once and makes it whole.
 		if !strings.Contains(err.Error(), "Create a new file") {
 			break
 		}
@@ -186,6 +182,17 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		err = inUse(dir)
 	}
 	return nil, openError(dir, err)
+}
+
+// emptyFiles counts the files of 0 bytes, which a kill or a cut of the power leaves of a log that was just made.
+func emptyFiles(dir string) (n int) {
+	entries, _ := os.ReadDir(dir) // if it cannot be read, Open says so
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func storeError(op string, err error, hint string) *Error {
