@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -45,15 +44,7 @@ func (s *Store) overgrown(slack int64) bool {
 }
 
 // filesSize returns how much of the disk tables and values take. What the logs take is bounded.
-func (s *Store) filesSize() (size int64) {
-	for _, kind := range []string{"*.sst", "*.vlog"} {
-		names, _ := filepath.Glob(filepath.Join(s.dir, kind)) // the pattern is right
-		for _, name := range names {
-			size += allocated(name)
-		}
-	}
-	return size
-}
+func (s *Store) filesSize() int64 { return allocatedBy(s.dir, ".sst", ".vlog") }
 
 // reclaim has Badger merge all tables, so that what was deleted is gone. Commits go on meanwhile, but
 // for a moment.
