@@ -7,7 +7,7 @@ help: ## print the targets
 check: ## everything that CI runs: format, vet, staticcheck, generated files, scripts, tests with -race
 	.ci/run
 
-nightly: ## every fault campaign at full size, for hours
+nightly: ## all that takes too long for every change: campaigns, fuzzing and more, for hours
 	.ci/nightly
 
 test: ## test the program and the built-in scripts

@@ -107,26 +107,54 @@ func TestSendAtLoadTimeSaysWhereItBelongs(t *testing.T) {
 	}
 }
 
+// A list can be long, and the pull can end in the middle of it: by the engine, or because its time is up.
 func TestSendEndsWithThePull(t *testing.T) {
 	t.Parallel()
-	send := starEval(t, `
-table = devo.table("my.app.test")
-def send(records):
-    return devo.send(table, records)
-`)["send"]
 	reason := errors.New("the pull's time is up")
-	ctx, cancel := context.WithCancelCause(t.Context())
+	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(reason)
-	pull := engine.NewPull(ctx, testEnv(t), "test/1/end")
-	records, err := NewDocument([]byte("[" + strings.Repeat("{},", 2000) + "{}]"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := callStar(t, pull, send, records); !errors.Is(err, reason) {
-		t.Errorf("got %v, want %v", err, reason)
-	}
-	if pull.Stats.Events >= 2000 {
-		t.Errorf("staged all %d events of a pull that had ended", pull.Stats.Events)
+	ending, end := context.WithCancelCause(t.Context())
+	defer end(nil)
+	timeout, stop := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, reason)
+	defer stop()
+	for name, ctx := range map[string]context.Context{"before": ended, "cancelled": ending, "deadline": timeout} {
+		for _, list := range []string{"records", "dicts", "texts"} {
+			rows, middle := 0, 1000
+			event := starlark.NewBuiltin("event", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+				if rows++; rows == middle {
+					end(reason)
+					<-ctx.Done()
+				}
+				return args[0], nil
+			})
+			globals := starEval(t, `
+def texts():
+    return ["x"] * 2000
+def dicts():
+    return [{"a": 1}] * 2000
+def records():
+    return json.decode("[" + "{}," * 2000 + "{}]")
+def send(list, event):
+    return devo.send(devo.table("my.app.test", event), list)
+`)
+			pull := engine.NewPull(ctx, testEnv(t), "test/1/end")
+			records, err := callStar(t, pull, globals[list])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list == "texts" { // which no function sees
+				<-ctx.Done()
+			}
+			if _, err := callStar(t, pull, globals["send"], records, event); !errors.Is(err, reason) {
+				t.Errorf("%s, %s: got %v, want %v", name, list, err, reason)
+			}
+			if n := int(pull.Stats.Events); n > middle+contextEvery {
+				t.Errorf("%s, %s: staged %d events, the pull ended at %d", name, list, n, middle)
+			}
+			if name == "cancelled" && list == "records" && pull.Stats.Events < int64(middle) {
+				t.Errorf("it ended before the middle: at %d", pull.Stats.Events)
+			}
+		}
 	}
 }
 

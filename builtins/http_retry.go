@@ -244,7 +244,7 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 			return nil, 0, failureOf(p, r, err)
 		}
 	}
-	r.redirected = func() { turn.Again(p.Now()) }
+	r.redirected = func() { turn.Again(p.Clock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
 	}
@@ -253,7 +253,7 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 		f.status, f.after, f.answer = a.status, retryAfter(a.header, p.Now()), a
 		f.again = f.again || slices.Contains(x.retry.statuses, a.status)
 		if answered = !f.throttle(); !answered {
-			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.Now(), f.after)
+			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.Clock(), f.after)
 		}
 		return nil, version, f
 	}

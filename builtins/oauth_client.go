@@ -172,7 +172,7 @@ func (c clientCredentials) identity() string {
 
 func (c clientCredentials) fetch(p *engine.Pull, s *tokenSource, early bool) (token, error) {
 	t, err := c.client.ask(p, s, early, params{{name: "grant_type", value: "client_credentials"}})
-	return t.token(p.Now()), err
+	return t.token(p.Clock()), err
 }
 
 func oauthClientCredentials(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -95,5 +95,5 @@ func (m *machineIdentity) fetch(p *engine.Pull, s *tokenSource, early bool) (tok
 	if e, ok := errors.AsType[*engine.Error](err); ok && e.Hint == "" && e.Code == engine.CodeUpstream {
 		e.Hint = "a managed identity is for machines of Azure: elsewhere nothing answers at this address"
 	}
-	return t.token(p.Now()), err
+	return t.token(p.Clock()), err
 }

@@ -88,7 +88,7 @@ func (g *refreshGrant) fetch(p *engine.Pull, s *tokenSource, early bool) (token,
 	if t.refresh != "" && t.refresh != used {
 		g.rotate(p, s, t.refresh, used)
 	}
-	return t.token(p.Now()), nil
+	return t.token(p.Clock()), nil
 }
 
 // prepare fills the state of the source with what is kept, and with what the operator set, and keeps what

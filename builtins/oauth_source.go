@@ -61,10 +61,10 @@ func (s *tokenSource) drop(version int) {
 // get returns a token that is valid, and gets a new one if it must.
 func (s *tokenSource) get(p *engine.Pull, g grant) (token, error) {
 	t := s.current()
-	if p.Now().Before(t.renew) {
+	if p.Clock().Before(t.renew) {
 		return t, nil
 	}
-	valid := p.Now().Before(t.expires)
+	valid := p.Clock().Before(t.expires)
 	select {
 	case s.turn <- struct{}{}:
 	default:
@@ -78,7 +78,7 @@ func (s *tokenSource) get(p *engine.Pull, g grant) (token, error) {
 		}
 	}
 	defer func() { <-s.turn }()
-	if t := s.current(); p.Now().Before(t.renew) {
+	if t := s.current(); p.Clock().Before(t.renew) {
 		return t, nil // it came while this one waited
 	}
 	fresh, err := g.fetch(p, s, valid)
@@ -87,7 +87,7 @@ func (s *tokenSource) get(p *engine.Pull, g grant) (token, error) {
 		return s.store(p, fresh), nil
 	case valid && p.Context().Err() == nil:
 		p.Logger().Warn("token is not renewed; the old one is still valid", "error", err.Error())
-		s.postpone(p.Now().Add(time.Minute))
+		s.postpone(p.Clock().Add(time.Minute))
 		return t, nil
 	}
 	return token{}, err

@@ -41,6 +41,8 @@ func (s *Store) Backup(w io.Writer) (BackupInfo, error) {
 	if s.isClosed {
 		return BackupInfo{}, storeError("back up", errStoreClosed, "")
 	}
+	s.snapshots.RLock()
+	defer s.snapshots.RUnlock()
 	s.witness.mu.Lock()
 	info := BackupInfo{Format: storeVersion, Commits: s.witness.last.seq, Time: time.Now().UTC()}
 	s.witness.mu.Unlock()

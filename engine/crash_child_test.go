@@ -98,6 +98,9 @@ func crashChild(dir string) {
 		if round%3 == 2 {
 			c.deliver("slow")
 		}
+		if round%6 == 1 {
+			c.must(c.store.reclaim())
+		}
 		if round%4 == 3 { // an output comes and goes
 			c.must(s.outputs(append([]string{"extra"}, crashSinks...)))
 			c.must(s.outputs(crashSinks))

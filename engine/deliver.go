@@ -216,7 +216,7 @@ func (d *delivery) acknowledged(ctx context.Context, count, bytes int, committed
 	t, by := d.env.Telemetry, attrs(KeySink.String(d.output.Name))
 	t.EventsSent.Add(ctx, int64(count), by)
 	t.BytesSent.Add(ctx, int64(bytes), by)
-	t.DeliverySecs.Record(ctx, time.Since(committed).Seconds(), by)
+	t.DeliverySecs.Record(ctx, max(0, time.Since(committed).Seconds()), by)
 	recovered := false
 	now := time.Now().UTC()
 	d.update(func(s *SinkStatus) {

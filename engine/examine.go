@@ -131,35 +131,6 @@ func (f *found) behind(last numbered) error {
 	return errors.New(text)
 }
 
-// lockDir takes the lock that Badger takes on a directory, so that nothing is read that another
-// process is writing. It ends with the process at the latest.
-func lockDir(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	// A child that was just forked holds what its parent has let go until it runs its own program.
-	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 50) {
-		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
-			break
-		}
-	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = inUse(dir)
-	}
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	return func() {
-		syscall.Flock(int(d.Fd()), syscall.LOCK_UN) // closing alone would leave it to such a child
-		d.Close()
-	}, nil
-}
-
-const lockPatience = time.Second
-
 // ErrStateInUse says that another process has the state directory open.
 var ErrStateInUse = errors.New("another process has it open")
 
@@ -219,7 +190,7 @@ func accessible(dir string) error {
 		return err
 	}
 	const readWriteExecute = 7
-	if err := syscall.Access(dir, readWriteExecute); err != nil {
+	if err := access(dir, readWriteExecute); err != nil {
 		return &os.PathError{Op: "use", Path: dir, Err: err}
 	}
 	if _, err := os.Lstat(filepath.Join(dir, witnessName)); err == nil {
@@ -227,7 +198,7 @@ func accessible(dir string) error {
 	}
 	const readWrite = 6
 	for _, name := range names {
-		if err := syscall.Access(filepath.Join(dir, name), readWrite); err != nil {
+		if err := access(filepath.Join(dir, name), readWrite); err != nil {
 			return &os.PathError{Op: "use", Path: filepath.Join(dir, name), Err: err}
 		}
 	}

@@ -265,3 +265,16 @@ func TestStatusShowsThatTheOutboxFillsUp(t *testing.T) {
 		t.Errorf("after 50 of 60 minutes: %+v", s)
 	}
 }
+
+// Its cause, an output or a collector that fails, is told by itself.
+func TestAFullOutboxIsReady(t *testing.T) {
+	t.Parallel()
+	s := Status{Outbox: OutboxStatus{Share: 1, State: "full"}, Collectors: []CollectorStatus{{State: "pulling"}}, Sinks: []SinkStatus{{State: "ok"}}}
+	if problems := s.Ready(); len(problems) > 0 {
+		t.Errorf("got %q, want none", problems)
+	}
+	s.Sinks[0] = SinkStatus{State: "retrying", LastError: "nobody listens"}
+	if problems := s.Ready(); len(problems) != 1 || problems[0] != "nobody listens" {
+		t.Errorf("got %q, want the output", problems)
+	}
+}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"go.starlark.net/starlark"
 )
@@ -23,24 +22,29 @@ import (
 type memoryWatch struct {
 	mu      sync.Mutex
 	running map[*memoryMeter]bool
-	stop    chan struct{}
-	last    uint64 // heap after the last garbage collection that the watch asked for
+	stop    chan struct{} // of the watcher; nil if no script runs
 }
 
 // A memoryMeter is a script that runs.
 type memoryMeter struct {
 	limits Limits
-	base   uint64 // heap when it began
+	base   uint64 // heap when it began; memoryWatch.mu
 	cancel context.CancelCauseFunc
 	asked  atomic.Pointer[chan struct{}] // if not nil, it must say what it holds, and go on when this is closed
-	held   atomic.Int64                  // what its variables hold, bytes; 0 until it has answered
+	held   atomic.Int64                  // what its variables hold, bytes; 0 until it has answered, isCounting meanwhile
+	ended  time.Time                     // when the watcher ended it
+	frees  uint64                        // what comes free when it has left, if the watcher ended it
 }
 
 const (
-	memoryTick   = 25 * time.Millisecond
-	memoryAnswer = 200 * time.Millisecond // how long a script may take to say what it holds
-	memorySteps  = 100                    // instructions after which a script looks whether it is asked
+	memoryTick   = 5 * time.Millisecond
+	memoryAnswer = time.Second     // how long a script may take to begin to say what it holds
+	memoryLeave  = 5 * time.Second // how long a script that was ended may take until others are suspected
+	memorySteps  = 20              // instructions after which a script looks whether it is asked
 )
+
+// isCounting is what a script holds while it finds out.
+const isCounting = -1
 
 // watched runs f on thread within its limits, memory included. cancel ends ctx.
 func watched[T any](ctx context.Context, cancel context.CancelCauseFunc, env *Env, thread *starlark.Thread, steps uint64, f func() (T, error)) (T, error) {
@@ -54,15 +58,20 @@ func watched[T any](ctx context.Context, cancel context.CancelCauseFunc, env *En
 				return
 			}
 			if asked := m.asked.Load(); asked != nil {
-				m.asked.Store(nil)
-				m.held.Store(holdings(thread))
-				<-*asked
+				m.answer(thread, *asked)
 			}
 			thread.SetMaxExecutionSteps(min(end, thread.ExecutionSteps()+memorySteps))
 		}
 		thread.SetMaxExecutionSteps(min(end, thread.ExecutionSteps()+memorySteps))
 		return f()
 	})
+}
+
+func (m *memoryMeter) answer(thread *starlark.Thread, goOn <-chan struct{}) {
+	m.held.Store(isCounting)
+	m.asked.Store(nil)
+	m.held.Store(holdings(thread))
+	<-goOn
 }
 
 func (w *memoryWatch) enter(limits Limits, cancel context.CancelCauseFunc) *memoryMeter {
@@ -75,7 +84,7 @@ func (w *memoryWatch) enter(limits Limits, cancel context.CancelCauseFunc) *memo
 	w.running[m] = true
 	if w.stop == nil {
 		w.stop = make(chan struct{})
-		go w.run(w.stop)
+		go (&watcher{watch: w, stop: w.stop}).run()
 	}
 	return m
 }
@@ -90,68 +99,7 @@ func (w *memoryWatch) leave(m *memoryMeter) {
 	}
 }
 
-func (w *memoryWatch) run(stop chan struct{}) {
-	tick := time.NewTicker(memoryTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-			w.look(stop)
-		}
-	}
-}
-
-// look ends a script if the heap has grown too far.
-func (w *memoryWatch) look(stop chan struct{}) {
-	all, base := w.meters()
-	if len(all) == 0 {
-		return
-	}
-	bound := all[0].limits.ScriptMemory
-	allowed := allowedHeap(base, uint64(bound+all[0].limits.StagedBytes))
-	heap := heapBytes()
-	if heap <= allowed || heap < w.last+uint64(bound)/4 {
-		return
-	}
-	goOn := w.ask(all, stop)
-	defer goOn()
-	runtime.GC() // much of it may be garbage
-	heap = heapBytes()
-	w.last = heap
-	if heap <= allowed {
-		return
-	}
-	w.last = 0
-	w.end(all, heap-base, heap-allowed, uint64(bound))
-}
-
-// end ends the scripts that hold most, so that the heap shrinks by excess.
-func (w *memoryWatch) end(all []*memoryMeter, grown, excess, bound uint64) {
-	problem := func(format string, args ...any) error {
-		return &Error{Code: CodeTooLarge, Op: "memory", Err: fmt.Errorf(format, args...),
-			Hint: "keep less at a time, commit more often, or raise starling.limits.script_memory"}
-	}
-	slices.SortFunc(all, func(a, b *memoryMeter) int { return cmp.Compare(b.held.Load(), a.held.Load()) })
-	var found uint64
-	for _, m := range all {
-		held := uint64(m.held.Load())
-		if held < bound/4 || found > excess {
-			break
-		}
-		found += held
-		m.cancel(problem("the script holds about %d MiB, and scripts have made the heap grow by %d MiB; the limit is %d", held>>20, grown>>20, bound>>20))
-	}
-	if found > 0 || excess < bound/2 {
-		return
-	}
-	// What grows is in the middle of an operation, where no variable has it. Nobody can say whose it is.
-	for _, m := range all {
-		m.cancel(problem("scripts have made the heap grow by %d MiB, and it is not known which; the limit is %d", grown>>20, bound>>20))
-	}
-}
-
+// meters returns the scripts that run, and the heap when the first of them began.
 func (w *memoryWatch) meters() (all []*memoryMeter, base uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,9 +110,111 @@ func (w *memoryWatch) meters() (all []*memoryMeter, base uint64) {
 	return all, base
 }
 
+// free gives back what scripts have left. What was garbage when another one began does not count as
+// there before it.
+func (w *memoryWatch) free() {
+	debug.FreeOSMemory()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	heap := heapBytes()
+	for m := range w.running {
+		m.base = min(m.base, heap)
+	}
+}
+
+// A watcher is the goroutine of a watch. It ends with the last script that runs.
+type watcher struct {
+	watch *memoryWatch
+	stop  <-chan struct{}
+	last  uint64         // heap after the last garbage collection that it asked for
+	ended []*memoryMeter // whose memory is not given back yet
+}
+
+func (w *watcher) run() {
+	tick := time.NewTicker(memoryTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stop:
+			if len(w.ended) > 0 {
+				w.watch.free()
+			}
+			return
+		case <-tick.C:
+			w.look()
+		}
+	}
+}
+
+// look ends a script if the heap has grown too far.
+func (w *watcher) look() {
+	all, base := w.watch.meters()
+	if len(all) == 0 {
+		return
+	}
+	if len(w.ended) > 0 && !slices.ContainsFunc(w.ended, func(m *memoryMeter) bool { return slices.Contains(all, m) }) {
+		w.watch.free()
+		w.ended, w.last = nil, 0
+		return
+	}
+	bound := all[0].limits.ScriptMemory
+	allowed := allowedHeap(base, uint64(bound+all[0].limits.StagedBytes))
+	heap := heapBytes()
+	if heap <= allowed || heap < w.last+uint64(bound)/4 {
+		return
+	}
+	goOn := w.ask(all)
+	defer goOn()
+	runtime.GC() // much of it may be garbage
+	heap = heapBytes()
+	w.last = heap
+	if heap > allowed {
+		w.end(all, heap-base, heap-allowed, uint64(bound))
+	}
+}
+
+// end ends the scripts that hold most, so that the heap shrinks by excess.
+func (w *watcher) end(all []*memoryMeter, grown, excess, bound uint64) {
+	var found uint64 // what comes free
+	leaving := false // scripts that were ended not long ago still run
+	others := slices.DeleteFunc(slices.Clone(all), func(m *memoryMeter) bool {
+		found += m.frees
+		leaving = leaving || !m.ended.IsZero() && time.Since(m.ended) < memoryLeave
+		return !m.ended.IsZero()
+	})
+	slices.SortFunc(others, func(a, b *memoryMeter) int { return cmp.Compare(b.held.Load(), a.held.Load()) })
+	known := false
+	for _, m := range others {
+		held := uint64(max(0, m.held.Load()))
+		if held < bound/4 || found > excess {
+			break
+		}
+		known, found = true, found+held
+		w.cancel(m, held, "the script holds about %d MiB, and scripts have made the heap grow by %d MiB; the limit is %d", held>>20, grown>>20, bound>>20)
+	}
+	if known || leaving || excess < found+bound/2 {
+		return
+	}
+	// What grows is in the middle of an operation, where no variable has it. Nobody can say whose it is.
+	text := "scripts have made the heap grow by %d MiB, and it is not known which; the limit is %d"
+	if len(all) == 1 {
+		text = "the script has made the heap grow by %d MiB; the limit is %d"
+	}
+	for _, m := range others {
+		w.cancel(m, 0, text, grown>>20, bound>>20)
+	}
+}
+
+func (w *watcher) cancel(m *memoryMeter, frees uint64, format string, args ...any) {
+	m.ended, m.frees = time.Now(), frees
+	w.ended = append(w.ended, m)
+	m.cancel(&Error{Code: CodeTooLarge, Op: "memory", Err: fmt.Errorf(format, args...),
+		Hint: "keep less at a time, commit more often, or raise starling.limits.script_memory"})
+}
+
 // ask has each script say what it holds and then wait until goOn is called. A script that waits, or that
 // is in the middle of an operation, gives no answer.
-func (w *memoryWatch) ask(all []*memoryMeter, stop chan struct{}) (goOn func()) {
+func (w *watcher) ask(all []*memoryMeter) (goOn func()) {
 	done := make(chan struct{})
 	for _, m := range all {
 		m.held.Store(0)
@@ -176,18 +226,26 @@ func (w *memoryWatch) ask(all []*memoryMeter, stop chan struct{}) (goOn func()) 
 		}
 		close(done)
 	}
-	deadline := time.NewTimer(memoryAnswer)
-	defer deadline.Stop()
-	for slices.ContainsFunc(all, func(m *memoryMeter) bool { return m.held.Load() == 0 }) {
-		select {
-		case <-deadline.C:
+	asked := time.Now()
+	for {
+		silent, busy := 0, 0
+		for _, m := range all {
+			switch m.held.Load() {
+			case 0:
+				silent++
+			case isCounting: // goes on for as long as it takes: it may be the one
+				busy++
+			}
+		}
+		if busy == 0 && (silent == 0 || time.Since(asked) > memoryAnswer) {
 			return goOn
-		case <-stop:
+		}
+		select {
+		case <-w.stop:
 			return goOn
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return goOn
 }
 
 // allowedHeap is how large the heap may become. With GOMEMLIMIT it stays below three quarters of that, as
@@ -204,77 +262,4 @@ func heapBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
-}
-
-// maxHoldings is how many values are looked at to find out what a script holds.
-const maxHoldings = 4_000_000
-
-// holdings estimates what the variables on a thread hold, in bytes, at least 1.
-func holdings(thread *starlark.Thread) int64 {
-	h := holding{left: maxHoldings, seen: map[unsafe.Pointer]bool{}, bytes: 1}
-	for depth := range thread.CallStackDepth() {
-		frame := thread.DebugFrame(depth)
-		for i := range frame.NumLocals() {
-			if _, v := frame.Local(i); v != nil {
-				h.add(v, 0)
-			}
-		}
-		if fn, ok := frame.Callable().(*starlark.Function); ok {
-			for _, v := range fn.Globals() {
-				h.add(v, 0)
-			}
-			functionParts(fn, func(v starlark.Value) bool { h.add(v, 0); return true })
-		}
-	}
-	return h.bytes
-}
-
-type holding struct {
-	left  int
-	bytes int64
-	seen  map[unsafe.Pointer]bool
-}
-
-// Sizes of what a value takes beside what it holds, about.
-const (
-	itemBytes  = 16
-	valueBytes = 48
-	entryBytes = 100
-	dictBytes  = 450
-)
-
-func (h *holding) add(v starlark.Value, depth int) {
-	if h.left--; h.left < 0 || depth > 10*maxNesting {
-		return
-	}
-	size, p := int64(itemBytes), unsafe.Pointer(nil)
-	switch v := v.(type) {
-	case starlark.String:
-		if size += int64(len(v)); len(v) > 256 {
-			p = unsafe.Pointer(unsafe.StringData(string(v)))
-		}
-	case starlark.Tuple:
-		if size += int64(len(v)) * itemBytes; len(v) > 0 {
-			p = unsafe.Pointer(unsafe.SliceData(v))
-		}
-	case *starlark.List:
-		size, p = valueBytes+int64(v.Len())*itemBytes, unsafe.Pointer(v)
-	case *starlark.Dict:
-		size, p = dictBytes+int64(v.Len())*entryBytes, unsafe.Pointer(v)
-	case *starlark.Set:
-		size, p = dictBytes+int64(v.Len())*entryBytes, unsafe.Pointer(v)
-	case Holder:
-		size += int64(v.Parts()) * 8
-	}
-	if p != nil {
-		if h.seen[p] {
-			return
-		}
-		h.seen[p] = true
-	}
-	h.bytes += size
-	held(v, func(v starlark.Value) bool {
-		h.add(v, depth+1)
-		return h.left > 0
-	})
 }

@@ -133,6 +133,10 @@ func (p *Pull) Started() time.Time { return p.started }
 // Now returns the time, UTC.
 func (p *Pull) Now() time.Time { return p.now().UTC() }
 
+// Clock returns the present moment for measuring: the time between two of them is right also when the
+// machine's clock was set in between.
+func (p *Pull) Clock() time.Time { return p.now() }
+
 // Wait waits for d. It ends early, with the reason, when the pull must end. In a script's tests the
 // clock jumps instead.
 func (p *Pull) Wait(d time.Duration) error { return p.waitOr(d, nil) }

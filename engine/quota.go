@@ -77,9 +77,9 @@ type Turn struct {
 // an error with CodeThrottled that says how far.
 func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
 	t := &Turn{quota: q, pace: pace}
-	began := p.Now()
+	began := p.Clock()
 	wait, err := q.join(t, began)
-	for ; wait > 0 && err == nil; wait, err = q.try(t, p.Now()) {
+	for ; wait > 0 && err == nil; wait, err = q.try(t, p.Clock()) {
 		if wait > maxPause+2*afterPause || !p.CanWait(wait) {
 			q.leave(t)
 			err = &Error{Code: CodeThrottled, Op: op, Wait: wait,
@@ -91,7 +91,7 @@ func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
 			break
 		}
 	}
-	t.Waited = p.Now().Sub(began)
+	t.Waited = p.Clock().Sub(began)
 	if t.Waited > 0 {
 		q.tellWait(t.Waited)
 		p.env.Telemetry.Throttled.Add(p.ctx, t.Waited.Seconds(), attrs(KeyCollector.String(p.collector)))

@@ -133,18 +133,15 @@ func newest[K comparable](m map[K]valued, key K, v valued) {
 
 // head returns the newest head. Without any, the chunks say what it must have been.
 func (s *salvage) head() headVersion {
-	var h headVersion
-	if len(s.heads) > 0 {
-		h = s.heads[len(s.heads)-1]
-	} else {
-		for id := range s.chunks {
-			h.head = max(h.head, id+1)
-		}
+	if n := len(s.heads); n > 0 {
+		return s.heads[n-1]
 	}
-	if len(s.heads) == 0 {
-		for id := range s.blocks {
-			h.block = max(h.block, id+1)
-		}
+	var h headVersion
+	for id := range s.chunks {
+		h.head = max(h.head, id+1)
+	}
+	for id := range s.blocks {
+		h.block = max(h.block, id+1)
 	}
 	return h
 }

@@ -165,7 +165,11 @@ func docstring(f *syntax.File) string {
 // error: a script must not be able to take the process down.
 func guard[T any](ctx context.Context, thread *starlark.Thread, steps uint64, f func() (T, error)) (result T, err error) {
 	thread.SetMaxExecutionSteps(thread.ExecutionSteps() + steps)
-	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
+	cancel := func() { thread.Cancel(context.Cause(ctx).Error()) }
+	if ctx.Err() != nil { // AfterFunc would cancel too, but in a goroutine of its own, after the script if the machine is busy
+		cancel()
+	}
+	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
 	defer func() {
 		if r := recover(); r != nil {

@@ -70,6 +70,9 @@ type Lagging interface {
 	Settle(ctx context.Context) error
 }
 
+// CertificateWarning is how long before the end of a certificate Starling begins to speak of it.
+const CertificateWarning = 14 * 24 * time.Hour
+
 // An Expirer is a Sink with a certificate of its own, which ends some day.
 type Expirer interface {
 	// Expires returns when; the zero time means that there is none. It may be called from any goroutine.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,7 +47,8 @@ type DiskStatus struct {
 	Low          bool  `json:"low"`           // pulls wait until there is more
 }
 
-// guardSpace watches the free space of the disk from now on. It is to be called before the store is used.
+// guardSpace watches the free space of the disk from now on, and gives unused room back. It is to be called
+// before the store is used.
 func (s *Store) guardSpace(reserve int64, log *slog.Logger) {
 	if s.dir == "" {
 		return
@@ -55,6 +57,7 @@ func (s *Store) guardSpace(reserve int64, log *slog.Logger) {
 	_, err := os.Stat(filepath.Join(s.dir, ballastFile))
 	s.space.ballast = err == nil
 	s.space.look()
+	s.wait.Go(func() { s.keepSmall(reclaimEvery, reclaimSlack) })
 }
 
 // Disk returns the state of the state directory's disk, or nil if nobody watches it.
@@ -147,11 +150,7 @@ func (s *Store) waitForSpace(ctx context.Context, size int64) error {
 // makeRoomToOpen gives up the ballast if that is needed to open the store in dir, and returns an error if
 // it is not enough: what is in the logs of the last run must fit once more.
 func makeRoomToOpen(dir string) error {
-	needs := int64(openNeeds)
-	logs, _ := filepath.Glob(filepath.Join(dir, "*.mem"))
-	for _, name := range logs {
-		needs += 2 * allocated(name)
-	}
+	needs := openNeeds + 2*allocatedBy(dir, ".mem")
 	free, err := diskFree(dir)
 	if err == nil && free < needs && os.Remove(filepath.Join(dir, ballastFile)) == nil {
 		free, err = diskFree(dir)
@@ -161,4 +160,15 @@ func makeRoomToOpen(dir string) error {
 	}
 	return storeError("open the state directory "+dir, fmt.Errorf("%w: %d bytes are free, %d are needed to open it", errNoSpace, free, needs),
 		"free some space on its disk and start again; nothing is lost meanwhile")
+}
+
+// allocatedBy returns how much of the disk the files in dir with these extensions take.
+func allocatedBy(dir string, extensions ...string) (size int64) {
+	entries, _ := os.ReadDir(dir) // what cannot be read is told by who opens it
+	for _, e := range entries {
+		if slices.Contains(extensions, filepath.Ext(e.Name())) {
+			size += allocated(filepath.Join(dir, e.Name()))
+		}
+	}
+	return size
 }

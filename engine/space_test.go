@@ -5,7 +5,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -17,60 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 )
-
-// work commits and delivers at the same time, as the engine does, until standard input ends.
-func (c *crashRun) work(reserve int64) {
-	c.store.guardSpace(reserve, slog.New(slog.NewTextHandler(tellLog{c}, nil)))
-	ctx, stop := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	for _, collector := range crashCollectors {
-		all.Go(func() {
-			for ctx.Err() == nil && c.store.space.fits(0) || c.pause(ctx) {
-				c.commit(collector)
-			}
-		})
-	}
-	for _, sink := range crashSinks {
-		all.Go(func() {
-			for c.pause(ctx) {
-				if c.store.space.writable() == nil {
-					c.deliver(sink)
-				}
-			}
-		})
-	}
-	all.Go(func() {
-		for c.pause(ctx) {
-			c.tell("alive")
-		}
-	})
-	io.Copy(io.Discard, os.Stdin)
-	stop()
-	all.Wait()
-}
-
-// pause waits a moment and reports whether to go on.
-func (c *crashRun) pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(20 * time.Millisecond):
-		return true
-	}
-}
-
-// tellLog tells the parent when the guard of the disk stops pulls and when it lets them go on.
-type tellLog struct{ c *crashRun }
-
-func (l tellLog) Write(line []byte) (int, error) {
-	switch text := string(line); {
-	case strings.Contains(text, "is nearly full: pulls wait"):
-		l.c.tell("low")
-	case strings.Contains(text, "pulls go on"):
-		l.c.tell("room")
-	}
-	return len(line), nil
-}
 
 // A smallDisk is a real file system of its own, in memory, that a test fills.
 type smallDisk struct {
@@ -84,7 +29,7 @@ func newSmallDisk(t *testing.T, size int64) *smallDisk {
 	d := &smallDisk{t, t.TempDir(), ""}
 	if err := syscall.Mount("tmpfs", d.dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		text := fmt.Sprintf("a disk that can be filled needs root and mount: %v", err)
-		if os.Getenv("STARLING_FAULTS") == "all" {
+		if os.Getenv("STARLING_NO_SKIP") != "" {
 			t.Fatal(text)
 		}
 		t.Skip(text)
@@ -221,13 +166,14 @@ func (d *fullDisk) after(verb string) func(func(string) int) bool {
 
 // A disk that others fill, and once the store is at rest to the last byte, stops pulls and not the
 // process; deliveries go on as long as there is room to note them; everything goes on when there is
-// room again.
+// room again. Whether Badger is at rest can be seen from outside only by its silence, so a death on the
+// last bytes is counted; before them it is an error.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	draw := drawn(t)
 	d := newFullDisk(t)
 	d.start()
-	lows := envNumber("STARLING_DISK_FULL", 10)
+	lows, died := envNumber("STARLING_DISK_FULL", 4), 0
 	for range lows {
 		commits := 1 + draw.IntN(12)
 		d.until("commits", func(since func(string) int) bool { return since("done") >= commits })
@@ -236,18 +182,26 @@ func TestDiskFull(t *testing.T) {
 			d.until("a sign of life", func(since func(string) int) bool { return since("done") > 0 || since("alive") > 1 })
 		}
 		d.rest()
+		room := d.after("room")
 		d.take(d.free() - testReserve/floorShare - 4<<20)
 		if draw.IntN(2) == 0 {
 			d.take(d.free())
-			d.until("life on a disk without a free byte", func(since func(string) int) bool { return since("alive") > 10 })
 		}
-		room := d.after("room")
+		if !d.await(t, d.ended, "life on a full disk", func(since func(string) int) bool { return since("alive") > 10 }) {
+			died++ // it was not at rest after all
+			d.give()
+			d.start()
+			continue
+		}
 		d.give()
 		d.until("room", room)
 	}
 	d.until("commits", func(since func(string) int) bool { return since("done") > 4 })
 	d.stop()
-	t.Logf("the disk was full %d times; %d commits confirmed, %d events came twice", lows, d.h.confirmed, d.h.repeated)
+	if died > 1+lows/4 {
+		t.Errorf("%d of %d times the child died: the reserve is too small, or nobody keeps it", died, lows)
+	}
+	t.Logf("the disk was full %d times, %d deaths; %d commits confirmed, %d events came twice", lows, died, d.h.confirmed, d.h.repeated)
 }
 
 // rest waits for an end of the deliveries, and of what the database does behind them, which the reserve
@@ -281,17 +235,19 @@ func TestDiskFullAtOnce(t *testing.T) {
 	draw := drawn(t)
 	d := newFullDisk(t)
 	died := 0
-	for range envNumber("STARLING_DISK_FULL", 6) / 2 {
+	for range envNumber("STARLING_DISK_FULL", 4) / 2 {
 		d.start()
 		commits := 1 + draw.IntN(12)
 		d.until("commits", func(since func(string) int) bool { return since("done") >= commits })
 		low := d.after("low")
 		d.take(d.free())
 		alive := d.await(t, d.ended, "a stop", low)
+		d.give()
+		// It may also die after it has stopped the pulls: by what Badger writes behind them.
+		alive = alive && d.await(t, d.ended, "signs of life", func(since func(string) int) bool { return since("alive") > 5 })
 		if !alive {
 			died++
 		}
-		d.give()
 		if alive {
 			d.stop()
 		}
@@ -318,7 +274,7 @@ func TestPullsWaitForTheDisk(t *testing.T) {
 		if err := s.outputs([]string{"out"}); err != nil {
 			t.Fatal(err)
 		}
-		var mu sync.Mutex
+		var mu sync.Mutex // Badger wakes up every 50 ms, in virtual time too: not for hours
 		free := int64(500 << 20)
 		set := func(n int64) { mu.Lock(); defer mu.Unlock(); free = n }
 		var log strings.Builder
@@ -335,14 +291,14 @@ func TestPullsWaitForTheDisk(t *testing.T) {
 			}
 		}
 		set(255 << 20)
-		short, cancel := context.WithTimeout(t.Context(), time.Hour)
+		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := commit(short, "lost patience"); CodeOf(err, "") != CodeStore || !strings.Contains(err.Error(), "nearly full") {
 			t.Fatalf("a commit without room: got %v", err)
 		}
 		done := make(chan error, 1)
 		go func() { done <- commit(t.Context(), "waited") }()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		if len(done) != 0 {
 			t.Fatalf("committed on a full disk: %v", <-done)
 		}
@@ -350,7 +306,7 @@ func TestPullsWaitForTheDisk(t *testing.T) {
 			t.Errorf("an acknowledgement while pulls wait: %v", err)
 		}
 		set(257 << 20) // above the reserve, but only just
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		if len(done) != 0 {
 			t.Fatal("a pull went on although the next commit would stop it again")
 		}

@@ -67,7 +67,8 @@ type SinkStatus struct {
 	LastError string        `json:"last_error,omitempty"`
 	Backlog   BacklogStatus `json:"backlog"`
 
-	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of its own certificate
+	CertificateEnds  *time.Time `json:"certificate_ends,omitempty"`  // of its own certificate
+	CertificateState string     `json:"certificate_state,omitempty"` // ok, expires_soon, expired
 }
 
 // BacklogStatus is what waits for delivery.
@@ -134,6 +135,7 @@ func (e *Engine) Status() Status {
 		ss := d.snapshot()
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
 		ss.CertificateEnds = certificateEnds(d.sink)
+		ss.CertificateState = certificateState(ss.CertificateEnds, now)
 		ss.Dropped = e.env.Store.Dropped(name)
 		s.Sinks = append(s.Sinks, ss)
 	}
@@ -149,6 +151,19 @@ func certificateEnds(sink Sink) *time.Time {
 	return nil
 }
 
+// certificateState returns "" if there is no certificate.
+func certificateState(ends *time.Time, now time.Time) string {
+	switch {
+	case ends == nil:
+		return ""
+	case !now.Before(*ends):
+		return "expired"
+	case ends.Sub(now) <= CertificateWarning:
+		return "expires_soon"
+	}
+	return "ok"
+}
+
 func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {
 	var end time.Time
 	if json.Unmarshal(cursors[WindowCursor], &end) != nil || end.IsZero() {
@@ -159,7 +174,7 @@ func lag(cursors map[string]json.RawMessage, now time.Time) *float64 {
 }
 
 // Ready returns nil when every collector has a script that works and pulls, and every output has
-// acknowledged or has nothing to do; otherwise what is wrong.
+// acknowledged or has nothing to do; otherwise what is wrong. An outbox that fills is not: what fills it is.
 func (s Status) Ready() []string {
 	problems := []string{}
 	for _, c := range s.Collectors {

@@ -22,6 +22,7 @@ import (
 //	h                          head: the next chunk and the next block of seen keys
 //	v                          format version
 //	q                          number and time of the last transaction, see witness.go
+//	f                          nothing, for a moment, see reclaim.go
 //	o <chunk>                  a chunk of the outbox
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	d/<sink>                   what the sink's place was moved past, JSON
@@ -37,6 +38,7 @@ const (
 	keyHead    = "h"
 	keyVersion = "v"
 	keySeq     = "q"
+	keyFlush   = "f"
 	prefChunk  = "o"
 	prefTail   = "t/"
 	prefDrop   = "d/"
@@ -47,11 +49,10 @@ const (
 
 	storeVersion = 2 // 1 had no numbers of transactions, and no witness
 
-	memTable     = 16 << 20
-	txnBytes     = memTable / 10 // Badger refuses transactions near 15 % of the memtable
-	txnEntries   = 5000
-	blockBytes   = 512 << 10 // of remembered keys in one value
-	storeRetries = 3
+	memTable   = 16 << 20
+	txnBytes   = memTable / 10 // Badger refuses transactions near 15 % of the memtable
+	txnEntries = 5000
+	blockBytes = 512 << 10 // of remembered keys in one value
 )
 
 // A Store keeps cursors, remembered keys and the outbox in one Badger database. A commit that returned
@@ -71,12 +72,16 @@ type Store struct {
 	witness witness
 	quotas  quotas
 
+	writing   sync.RWMutex // held to write; alone while Badger takes no writes
+	snapshots sync.RWMutex // held by backups; alone while tables are merged
+
 	mu      sync.Mutex
 	first   uint64      // oldest chunk that is kept
 	sizes   []chunkInfo // of the chunks first, first+1, … head-1
 	head    uint64
 	block   uint64
 	bytes   int64
+	others  int64 // bytes in the files that are not of the outbox, when they were last merged
 	tails   map[string]uint64
 	drops   map[string]Dropped // by sink, since the state began
 	changed chan struct{}      // closed at every change of the outbox
@@ -117,8 +122,6 @@ func openWith(o storeOptions) (*Store, error) {
 		if err := examine(dir); err != nil {
 			return nil, err
 		}
-	}
-	if dir != "" {
 		if err := makeRoomToOpen(dir); err != nil {
 			return nil, err
 		}
@@ -138,13 +141,11 @@ func openWith(o storeOptions) (*Store, error) {
 		s.witness.close()
 		return nil, err
 	}
-	if dir != "" {
-		s.wait.Go(func() { s.witness.keepSynced(s.closed) })
-	}
 	// Values of a MiB and more, which only very large events make, lie in files that nothing else gives back.
 	if dir != "" {
 		for db.RunValueLogGC(0.5) == nil {
 		}
+		s.wait.Go(func() { s.witness.keepSynced(s.closed) })
 	}
 	s.wait.Go(s.committer)
 	return s, nil
@@ -171,12 +172,11 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		WithNumGoroutines(2).
 		WithCompactL0OnClose(dir != "")
 	var err error
-	for range storeRetries {
+	for range 1 + emptyFiles(dir) { // at each of them Open fails once, and makes it whole
 		var db *badger.DB
 		if db, err = badger.Open(o); err == nil {
 			return db, nil
 		}
-		// A kill can leave a file of 0 bytes, at which Open fails once and makes it whole.
 		if !strings.Contains(err.Error(), "Create a new file") {
 			break
 		}
@@ -185,6 +185,17 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		err = inUse(dir)
 	}
 	return nil, openError(dir, err)
+}
+
+// emptyFiles counts the files of 0 bytes, which a kill or a cut of the power leaves of a log that was just made.
+func emptyFiles(dir string) (n int) {
+	entries, _ := os.ReadDir(dir) // if it cannot be read, Open says so
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func storeError(op string, err error, hint string) *Error {
@@ -293,6 +304,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 	if len(s.tails) > 0 {
 		oldest = slices.Min(slices.Collect(maps.Values(s.tails)))
 	}
+	now := time.Now() // ages count on from here, whatever becomes of the machine's clock
 	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
 		if len(key) != 8 {
 			return fmt.Errorf("unexpected key %q in the outbox", key)
@@ -313,7 +325,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		if err := item.Value(func(v []byte) error {
 			if len(v) >= chunkHeader {
 				info.events = chunkEvents(v)
-				info.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:])))
+				info.committed = now.Add(-max(0, now.Sub(time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:]))))))
 			}
 			return nil
 		}); err != nil {
@@ -436,6 +448,8 @@ func (s *Store) view(f func(*badger.Txn) error) error {
 // write runs f over a batch that may be larger than a transaction; it is durable when write returns,
 // but not atomic.
 func (s *Store) write(f func(*badger.WriteBatch) error) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	w := s.db.NewWriteBatch()
 	defer w.Cancel()
 	if err := f(w); err != nil {

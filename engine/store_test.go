@@ -498,3 +498,30 @@ func BenchmarkCommit(b *testing.B) {
 	}
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 }
+
+// Each start that the power is cut in can leave a log of 0 bytes, and each has a log of its own.
+func TestStartsThatWereCutLeaveEmptyFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/a")
+	stage(t, p, "kept")
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		for _, name := range []string{"%06d.vlog", "%05d.mem"} {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf(name, 100+i)), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("got %q, want what was committed", got)
+	}
+}

@@ -201,6 +201,8 @@ func (s *Store) update(changes func(*testimony), f func(*badger.Txn) error) erro
 	if changes != nil {
 		changes(&next)
 	}
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	err := s.db.Update(func(txn *badger.Txn) error {
 		if err := f(txn); err != nil {
 			return err

@@ -6,13 +6,12 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"starling/engine"
 )
 
-const (
-	// remindBefore the end of a certificate the log speaks of it, once in remindEvery.
-	remindBefore = 14 * 24 * time.Hour
-	remindEvery  = 24 * time.Hour
-)
+// remindEvery is how often the log speaks of a certificate that ends soon.
+const remindEvery = 24 * time.Hour
 
 // ownCertificate is the certificate that a sink shows.
 type ownCertificate struct {
@@ -43,7 +42,7 @@ func (o *ownCertificate) use(pair *tls.Certificate, file string) func(*tls.Certi
 
 func (o *ownCertificate) remind(leaf *x509.Certificate, file string, now time.Time) {
 	before := o.reminded.Load()
-	if leaf.NotAfter.Sub(now) > remindBefore || now.Unix()-before < int64(remindEvery/time.Second) || !o.reminded.CompareAndSwap(before, now.Unix()) {
+	if leaf.NotAfter.Sub(now) > engine.CertificateWarning || now.Unix()-before < int64(remindEvery/time.Second) || !o.reminded.CompareAndSwap(before, now.Unix()) {
 		return
 	}
 	o.log.Warn("a certificate expires soon; put a new one and its key in the place of the files, and it is used without a restart",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -112,10 +113,50 @@ func TestHostileScriptsThatLoad(t *testing.T) {
 			t.Errorf("%s: no line that names it and says %q in:\n%s", name, want, linesWith(string(out), name))
 		}
 	}
-	t.Logf("%d scripts, %v of processor time", len(wants), cmd.ProcessState.SystemTime()+cmd.ProcessState.UserTime())
+	used := cmd.ProcessState
+	t.Logf("%d scripts, %d MiB, %v of processor time", len(wants), mostMemory(used), used.UserTime()+used.SystemTime())
 	if len(out) > 1<<20 {
 		t.Errorf("%d bytes of output", len(out))
 	}
+}
+
+// TestHostileScriptsThatTest runs tests that mean harm: the command ends by itself, with an error for
+// each that says what it did. What they want is a regular expression, since on a busy machine a test's
+// time can be up before its memory is.
+func TestHostileScriptsThatTest(t *testing.T) {
+	t.Parallel()
+	texts, wants := hostileScripts(t, "test")
+	dir := t.TempDir()
+	for name, text := range texts {
+		writeText(t, filepath.Join(dir, name+".star"), "def pull():\n    pass\n")
+		writeText(t, filepath.Join(dir, name+"_test.star"), text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "starling", "test", "--scripts", dir, "--json")
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitWrong {
+		t.Fatalf("got %v, want exit code %d:\n%.2000s", err, exitWrong, out)
+	}
+	var files []fileResult
+	if err := json.Unmarshal(out, &files); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		name, got := strings.TrimSuffix(f.File, "_test.star"), f.Error
+		for _, test := range f.Tests {
+			got += test.Error
+		}
+		if want, ok := wants[name]; !ok || !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s: got %.1000q, want %q", name, got, want)
+		}
+		delete(wants, name)
+	}
+	if len(wants) > 0 {
+		t.Errorf("nothing is told of %v", wants)
+	}
+	used := cmd.ProcessState
+	t.Logf("%d files, %d MiB, %v of processor time", len(files), mostMemory(used), used.UserTime()+used.SystemTime())
 }
 
 func linesWith(text, part string) string {

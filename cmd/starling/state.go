@@ -100,7 +100,7 @@ func (s *stateTool) locate() (dir string, outbox int64, err error) {
 func (s *stateTool) newList() *cobra.Command {
 	c := s.command(cobra.Command{
 		Use:   "list",
-		Short: "List collectors, their cursors, and what waits for outputs",
+		Short: "List collectors, their cursors, and what waits for outputs or was dropped",
 	}, cobra.NoArgs, func([]string) error { return s.list() })
 	c.Flags().BoolVar(&s.asJSON, "json", false, "print one JSON object")
 	return c
@@ -117,6 +117,8 @@ type backlog struct {
 	Chunks int64      `json:"chunks"`
 	Bytes  int64      `json:"bytes"` // compressed
 	Oldest *time.Time `json:"oldest,omitempty"`
+
+	Dropped *engine.Dropped `json:"dropped,omitempty"` // because the outbox was full
 }
 
 func (s *stateTool) list() error {
@@ -131,6 +133,9 @@ func (s *stateTool) list() error {
 		if !waiting.Oldest.IsZero() {
 			oldest := waiting.Oldest.UTC()
 			b.Oldest = &oldest
+		}
+		if d := s.store.Dropped(name); d.Events > 0 {
+			b.Dropped = &d
 		}
 		l.Sinks[name] = b
 	}
@@ -155,9 +160,12 @@ func (s *stateTool) printListing(l stateListing) {
 		b := l.Sinks[name]
 		if b.Oldest == nil {
 			fmt.Fprintf(out, "output %s: nothing waits\n", name)
-			continue
+		} else {
+			fmt.Fprintf(out, "output %s: %s (%d bytes) wait since %s\n", name, count(int(b.Chunks), "chunk"), b.Bytes, b.Oldest.Format(time.RFC3339))
 		}
-		fmt.Fprintf(out, "output %s: %s (%d bytes) wait since %s\n", name, count(int(b.Chunks), "chunk"), b.Bytes, b.Oldest.Format(time.RFC3339))
+		if b.Dropped != nil {
+			fmt.Fprintf(out, "  dropped because the outbox was full: %s\n", b.Dropped)
+		}
 	}
 }
 

@@ -137,6 +137,20 @@ func (r *Receiver) Break(fault Fault) {
 	r.changed.Broadcast()
 }
 
+// CloseOpen closes every connection that is open: in good order, as a server does that has had nothing to
+// read, or with a reset.
+func (r *Receiver) CloseOpen(orderly bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for tcp := range r.open {
+		if orderly {
+			_ = tcp.CloseWrite()
+		} else {
+			reset(tcp)
+		}
+	}
+}
+
 // Mend ends the fault and resets every connection that saw it.
 func (r *Receiver) Mend() { r.Break(Fault{}) }
 
@@ -181,7 +195,7 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 	var pending []byte
 	relp := relpSession{Receiver: r, conn: conn}
 	for total := 0; ; {
-		f := r.current()
+		f, into := r.current(), buf
 		switch {
 		case f.ResetAt > 0 && total >= f.ResetAt:
 			reset(tcp)
@@ -197,12 +211,12 @@ func (r *Receiver) serve(tcp *net.TCPConn) {
 			return
 		case f.Pause > 0:
 			time.Sleep(f.Pause)
-			buf = buf[:4<<10]
+			into = buf[:4<<10]
 			if f.Trickle {
-				buf = buf[:1]
+				into = buf[:1]
 			}
 		}
-		n, err := conn.Read(buf)
+		n, err := conn.Read(into)
 		total += n
 		if r.relp {
 			if pending = relp.take(append(pending, buf[:n]...)); relp.ended {

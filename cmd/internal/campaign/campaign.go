@@ -31,8 +31,10 @@ type Size struct {
 // All are the campaigns, in the order in which they run.
 func All() []Campaign {
 	return []Campaign{
-		{Name: "kills", Doc: "SIGKILL of the collector", run: kills,
+		{Name: "kills", Doc: "SIGKILL of the collector", run: kills(plot{receiver: newInside}),
 			CI: Size{Faults: 20, Rows: 40_000}, Full: Size{Faults: 1000, Rows: 1_000_000}, Round: Size{Faults: 50, Rows: 50_000}},
+		{Name: "window", Doc: "SIGKILL of the collector, syslog over TLS confirmed by the window", run: unconfirmedKills,
+			CI: Size{Faults: 5, Rows: 10_000}, Full: Size{Faults: 200, Rows: 200_000}, Round: Size{Faults: 50, Rows: 50_000}},
 		{Name: "receiver", Doc: "SIGKILL of the receiver", run: receiverKills(plot{receiver: newOwn}),
 			CI: Size{Faults: 6, Rows: 12_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
 		{Name: "rsyslog", Doc: "SIGKILL of rsyslog, syslog over TLS", run: receiverKills(plot{receiver: newRsyslog(inputSyslog)}),

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// diskBytes is the size of the disk that is filled.
-const diskBytes = 192 << 20
+// diskBytes is the size of the disk that is filled: the reserve, and room for the database beside it.
+const diskBytes = 512 << 20
 
 // fullDisks fills the disk of the state directory to its last byte while rows come and go, and frees it
 // again. A collector that ends of it, which is counted, is started again.
@@ -23,7 +23,10 @@ func fullDisks(ctx context.Context, r *round) error {
 		return err
 	}
 	defer unmount()
-	s, err := r.newScene(ctx, plot{receiver: newInside, config: map[string]string{"directory_name: state\n": "directory_name: disk/state\n"}})
+	s, err := r.newScene(ctx, plot{receiver: newInside, config: map[string]string{
+		"directory_name: state\n": "directory_name: disk/state\n",
+		"outputs:\n":              "starling:\n  listen: \"off\"\n  limits:\n    disk_reserve: 128MiB\n\noutputs:\n",
+	}})
 	if err != nil {
 		return err
 	}

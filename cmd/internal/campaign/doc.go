@@ -6,7 +6,7 @@
 //
 // Tests run each campaign small. [All] at full size is what .ci/nightly runs:
 //
-//	.ci/nightly                    everything
+//	.ci/nightly campaigns          everything
 //	.ci/nightly kills stall        two of them
 //	STARLING_SOAK=10m .ci/nightly soak
 //

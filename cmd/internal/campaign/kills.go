@@ -2,13 +2,28 @@ package campaign
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // kills kills the collector: some times from its very start on, so that opening the store and reading the configuration are hit,
 // more often once it delivers.
-func kills(ctx context.Context, r *round) error {
-	s, err := r.newScene(ctx, plot{receiver: newInside})
+func kills(p plot) func(context.Context, *round) error {
+	return func(ctx context.Context, r *round) error { return killsIn(ctx, r, p) }
+}
+
+// unconfirmedKills kills a collector that has always something unconfirmed: nothing is, until 256 KiB more are taken.
+func unconfirmedKills(ctx context.Context, r *round) error {
+	window := "address: 127.0.0.1 "
+	err := killsIn(ctx, r, plot{receiver: newInside, config: map[string]string{window: "confirmation: window\n      replay_window: 256KiB\n      " + window}})
+	if err == nil && r.result.Twice < r.result.Faults {
+		return fmt.Errorf("%d events came again over %d kills: too few had something unconfirmed", r.result.Twice, r.result.Faults)
+	}
+	return err
+}
+
+func killsIn(ctx context.Context, r *round, p plot) error {
+	s, err := r.newScene(ctx, p)
 	if err != nil {
 		return err
 	}

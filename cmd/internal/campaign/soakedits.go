@@ -67,7 +67,7 @@ func (k *soaker) nearSide(ctx context.Context) error {
 			return k.refused(ctx, config, "config", replace(goodConfig, b[0], b[1]), goodConfig)
 		}},
 		{"certificate renewed", func() error {
-			if err := k.world.Certs.Renew(); err != nil {
+			if err := errors.Join(k.collector.ready(), k.world.Certs.Renew()); err != nil {
 				return err
 			}
 			saved := time.Now()
@@ -120,6 +120,9 @@ func brokenConfigs() [][2]string {
 
 // accepted saves a text that works and waits until it is in use.
 func (k *soaker) accepted(ctx context.Context, file, kind, text string) error {
+	if err := k.collector.ready(); err != nil { // a start that has begun may read the old one or the new one
+		return err
+	}
 	saved := time.Now()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err

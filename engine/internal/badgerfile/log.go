@@ -3,15 +3,12 @@ package badgerfile
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 const logHeader = 20 // number of the encryption key (8 bytes), start of the initialisation vector (12)
@@ -174,31 +171,6 @@ func resume(data []byte) []byte {
 		}
 	}
 	return nil
-}
-
-// readData reads a file without the hole at its end: logs are made long.
-func readData(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var data []byte
-	for {
-		start, err := f.Seek(int64(len(data)), unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			return data, nil
-		}
-		end, err2 := f.Seek(start, unix.SEEK_HOLE)
-		if err != nil || err2 != nil {
-			return os.ReadFile(path) // a file system that does not tell holes
-		}
-		old := len(data)
-		data = append(data, make([]byte, end-int64(old))...)
-		if _, err := f.ReadAt(data[start:], start); err != nil {
-			return nil, err
-		}
-	}
 }
 
 func allZero(data []byte) bool { return len(bytes.TrimLeft(data, "\x00")) == 0 }
