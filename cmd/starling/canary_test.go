@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"html"
 	"io"
@@ -15,6 +18,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"starling/cmd/internal/sim"
 )
@@ -28,6 +34,11 @@ var canaries = map[string]string{
 	"the user's password":                    "pw:J2mRb6QhCz5 <>",
 	"a password that is read as a string":    "st\"/W4nLk9DpXf1'",
 	"the token":                              "tok.E6yHs1ZrGm8-_",
+	"an assertion from a file":               "eyh.A4dRw9TqLs7.sig",
+	"a refresh token":                        "rt_S8hVx2MnEo5~",
+	"a new refresh token":                    "rt_C1pGu6BzIk3~",
+	"the key of refresh tokens":              "key+/O7sXl4HqYd0&=0123456789abcdef",
+	"the password of PKCS#12":                "p12'F3jTb8WmZa6 \"",
 }
 
 func core(secret string) string {
@@ -52,6 +63,18 @@ headers = {"X-Key": api_key, "X-Plain": plain}
 api = http.client(base, auth = tokens, headers = headers, retry = retry)
 basic = http.client(base, auth = http.basic("user", user), headers = headers, retry = retry)
 away = http.client(other, auth = http.api_key(opaque), retry = retry)
+
+def proved(**proof):
+    return http.client(base, auth = oauth.client_credentials(base + "/token/bad", client_id = "id", scope = "x", **proof), retry = retry)
+
+by_pem = proved(certificate = oauth.certificate(config.file("pem_file")))
+by_pfx = proved(certificate = oauth.certificate(config.file("pfx_file"), password = config.secret("pfx_password"), alg = "RS256"))
+by_file = proved(assertion_file = config.file("assertion_file"))
+
+def refreshed(path):
+    return http.client(base, auth = oauth.refresh_token(base + path, client_id = "id", refresh_token = config.secret("refresh_token"), key = config.secret("refresh_key")), headers = headers, retry = retry)
+
+once, twice = refreshed("/token/bad"), refreshed("/token")
 table = devo.table("my.app.canary", key = [field("id")])
 print("loaded", client_secret, plain, api, tokens, user)
 
@@ -80,6 +103,9 @@ def pull():
     if mode == "circle":
         for page in api.pages("/circle", params = query, next = "next"):
             pass
+    for name, client in {"by_pem": by_pem, "by_pfx": by_pfx, "by_file": by_file, "refresh": once, "rotate": twice}.items():
+        if mode == name:
+            return client.get("/echo/401", params = query)
     if mode == "json":
         return api.get("/page", params = query).json()["x"]
     api.get("/echo/" + mode, params = query)
@@ -101,7 +127,7 @@ func canaryAPI(w http.ResponseWriter, r *http.Request) {
 	said := strings.Join(all, " ") + " " + r.URL.String()
 	switch path := r.URL.Path; {
 	case path == "/token":
-		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600}`, canaries["the token"])
+		fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600, "refresh_token": %q}`, canaries["the token"], canaries["a new refresh token"])
 	case strings.HasPrefix(path, "/token/"):
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprintf(w, `{"error": "invalid_client", "error_description": %q}`, said)
@@ -128,10 +154,10 @@ func canaryAPI(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var canaryModes = []string{"400", "401", "429", "500", "302", "token", "fail", "key", "int", "stage", "url", "dns", "tls", "basic", "cursor", "circle", "json"}
+var canaryModes = []string{"400", "401", "429", "500", "302", "token", "fail", "key", "int", "stage", "url", "dns", "tls", "basic", "cursor", "circle", "json", "by_pem", "by_pfx", "by_file", "refresh", "rotate"}
 
 // canaryDir writes a configuration in which every mode is a service, with secrets from every source.
-func canaryDir(t *testing.T, api, tlsURL, format string) (dir, pemLine string) {
+func canaryDir(t *testing.T, api, tlsURL, format string) (dir, pemLine, appLine string) {
 	t.Helper()
 	dir = t.TempDir()
 	certs, err := sim.NewCerts("canary")
@@ -145,6 +171,19 @@ func canaryDir(t *testing.T, api, tlsURL, format string) (dir, pemLine string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cert, app := selfSigned(t, time.Now().Add(time.Hour))
+	block, _ := pem.Decode([]byte(app[strings.Index(app, "-----BEGIN RSA"):]))
+	signer, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pfx, err := pkcs12.Modern.Encode(signer, cert, nil, canaries["the password of PKCS#12"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, filepath.Join(dir, "app.pem"), app)
+	writeText(t, filepath.Join(dir, "app.pfx"), string(pfx))
+	writeText(t, filepath.Join(dir, "app.jwt"), canaries["an assertion from a file"]+"\n")
 	writeText(t, filepath.Join(dir, "secrets", "client_secret"), canaries["client secret, from the secrets folder"]+"\n")
 	writeText(t, filepath.Join(dir, "api.key"), canaries["api key, from a file"])
 	writeText(t, filepath.Join(dir, "pem.key"), string(key))
@@ -178,16 +217,31 @@ inputs:
       signed: '%s'
       user_pass: '%s'
       login_password: '%s'
+      pem_file: app.pem
+      pfx_file: app.pfx
+      pfx_password: '%s'
+      assertion_file: app.jwt
+      refresh_token: '%s'
+      refresh_key: '%s'
     services:
-%s`, format, api, canaries["a secret in the query"], canaries["the user's password"], strings.ReplaceAll(canaries["a password that is read as a string"], "'", "''"), &services))
-	return dir, strings.Split(string(key), "\n")[1]
+%s`, format, api, canaries["a secret in the query"], canaries["the user's password"], strings.ReplaceAll(canaries["a password that is read as a string"], "'", "''"),
+		strings.ReplaceAll(canaries["the password of PKCS#12"], "'", "''"), canaries["a refresh token"], canaries["the key of refresh tokens"], &services))
+	return dir, strings.Split(string(key), "\n")[1], strings.Split(app[strings.Index(app, "-----BEGIN RSA"):], "\n")[2]
 }
 
 // TestCanariesAppearNowhere has everything go wrong that can show a secret, and looks for the secrets in
 // all that the program writes.
 func TestCanariesAppearNowhere(t *testing.T) {
 	t.Parallel()
-	api := httptest.NewServer(http.HandlerFunc(canaryAPI))
+	var assertions lockedBuffer
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if form, _ := url.ParseQuery(string(body)); form.Has("client_assertion") {
+			fmt.Fprintln(&assertions, form.Get("client_assertion"))
+		}
+		canaryAPI(w, r)
+	}))
 	defer api.Close()
 	untrusted := httptest.NewTLSServer(http.HandlerFunc(canaryAPI))
 	defer untrusted.Close()
@@ -197,10 +251,11 @@ func TestCanariesAppearNowhere(t *testing.T) {
 	env := "CANARY_OPAQUE=" + canaries["a secret from the environment"]
 
 	seen := map[string]string{}
+	secrets := map[string]string{}
 	var pemLine string
 	for _, format := range []string{"text", "json"} {
 		var dir string
-		dir, pemLine = canaryDir(t, api.URL, untrusted.URL, format)
+		dir, pemLine, secrets["the key of the application, "+format] = canaryDir(t, api.URL, untrusted.URL, format)
 		var log lockedBuffer
 		c := exec.Command("starling", "run")
 		c.Dir, c.Stdout, c.Stderr = dir, &log, &log
@@ -254,7 +309,16 @@ func TestCanariesAppearNowhere(t *testing.T) {
 	seen["traces and metrics"] = otlp.raw.String()
 	otlp.mu.Unlock()
 
-	secrets := map[string]string{"the key": pemLine}
+	secrets["the key"] = pemLine
+	for i, assertion := range strings.Fields(assertions.String()) {
+		signature := assertion[strings.LastIndex(assertion, ".")+1:]
+		if len(signature) > 40 { // not the one from a file, which is a canary itself
+			secrets[fmt.Sprint("assertion ", i)] = signature[:40]
+		}
+	}
+	if len(secrets) < 7 { // keys, and assertions of two ways to sign
+		t.Errorf("only %d secrets are looked for", len(secrets))
+	}
 	for name, secret := range canaries {
 		secrets[name] = core(secret)
 	}
