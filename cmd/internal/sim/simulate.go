@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+	"time"
 )
 
 // The services a configuration can have.
@@ -14,8 +15,8 @@ const (
 	GraphService  = "office365_exchange_message_graph_service"
 )
 
-// WriteConfig writes dir/config/config.yaml, for somebody who wants to try a service against the simulator at an address. Its
-// events go to the terminal. The folder also gets certs/microsoft.crt when ca, the authority of the address in PEM, is given.
+// WriteConfig writes dir/config/config.yaml, for somebody who wants to try a service against the simulator at an address. The first
+// pull starts where the rows do, and events go to the terminal. The folder also gets certs/microsoft.crt when ca, the authority of the address in PEM, is given.
 func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file string, err error) {
 	for _, folder := range []string{"config", "certs", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
@@ -28,7 +29,7 @@ func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file stri
 		}
 	}
 	var text bytes.Buffer
-	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Resource": m.resource(service),
+	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Days": m.days(), "Resource": m.resource(service),
 		"CA": map[bool]string{true: authorityFile}[ca != nil]}); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
@@ -45,6 +46,12 @@ func (m *Microsoft) resource(service string) string {
 		return graphResource
 	}
 	return m.Options().Resource
+}
+
+// days is how many days ago the rows begin, as far as the setting for it goes.
+func (m *Microsoft) days() int {
+	o := m.Options()
+	return min(graphDays, max(1, int(o.now().Sub(o.Rows.From)/(24*time.Hour))))
 }
 
 const authorityFile = "microsoft.crt"
@@ -70,6 +77,7 @@ inputs:
   office365_exchange_message:
     id: 10001
     enabled: true
+    max_historic_date_cutoff_days_back: {{.Days}}
     credentials:
       tenant_id: {{.Microsoft.TenantID}}
       client_id: {{.Microsoft.ClientID}}
