@@ -43,6 +43,7 @@ type CollectorStatus struct {
 	Last        PullStats                  `json:"last"`
 	Cursors     map[string]json.RawMessage `json:"cursors,omitempty"`
 	LagSeconds  *float64                   `json:"lag_seconds,omitempty"` // from the end of the last committed window to now
+	Backfill    *Backfill                  `json:"backfill,omitempty"`    // the last one that was asked for, and how far it is
 
 	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of the certificate that it signs in with
 }
@@ -119,6 +120,7 @@ func (e *Engine) Status() Status {
 		c.mu.Unlock()
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
+		cs.Backfill = backfillOf(cs.Cursors)
 		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
 			cs.CertificateEnds = &ends
 		}
