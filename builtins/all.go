@@ -16,7 +16,7 @@ func All() starlark.StringDict {
 	}
 	for _, m := range []*starlarkstruct.Module{
 		newBase64(), newCheckpoint(), newConfig(), newDevo(), newFields(), newHash(), newHTTP(), newJSON(),
-		newLog(), newMath(), newOAuth(), newRe(), newTime(), newURL(),
+		newLog(), newMath(), newOAuth(), newRe(), newTime(), newURL(), newXML(),
 	} {
 		d[m.Name] = m
 	}

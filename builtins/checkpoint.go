@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -22,6 +23,7 @@ func newCheckpoint() *starlarkstruct.Module {
 		"set":                checkpointSet,
 		"commit":             checkpointCommit,
 		"windows":            checkpointWindows,
+		"sweeps":             checkpointSweeps,
 		"seen":               checkpointSeen,
 		"reset_when_changed": checkpointReset,
 	})
@@ -54,7 +56,7 @@ func checkpointSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 	if err := unpack(b, args, kwargs, 2, "name", &name, "value", &value); err != nil {
 		return nil, err
 	}
-	if name == "" || name == engine.WindowCursor {
+	if slices.Contains([]string{"", engine.WindowCursor, freshCursor, sweepsCursor, jobCursor, doneCursor}, name) {
 		return nil, fmt.Errorf("%s: the name %q is taken or empty, choose another one", b.Name(), name)
 	}
 	p, err := pullFor(thread, b)
@@ -88,8 +90,13 @@ func checkpointCommit(thread *starlark.Thread, b *starlark.Builtin, args starlar
 		if err := w.close(p); err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
+	case *sweep:
+		if err := w.commit(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		return starlark.None, nil
 	default:
-		return nil, fmt.Errorf("%s: got %s, want a window of checkpoint.windows, or nothing", b.Name(), what.Type())
+		return nil, fmt.Errorf("%s: got %s, want a window of checkpoint.windows or checkpoint.sweeps, or nothing", b.Name(), what.Type())
 	}
 	return starlark.None, p.Commit()
 }
@@ -254,7 +261,7 @@ func (it *windowIterator) next() (*window, error) {
 	if floor := it.floor(now); ask.Before(floor) {
 		ask = floor
 	}
-	return &window{start: ask, from: start, end: end}, nil
+	return &window{start: ask, from: start, end: end, asked: now}, nil
 }
 
 // begin keeps where the very first window is to start. Where nothing that far back is due yet, the
@@ -297,6 +304,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 	}
 	if floor := it.floor(now); at.Before(floor) {
 		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", at.UTC(), "to", floor)
+		it.pull.Mark(engine.Mark{From: at, To: floor, State: engine.SpanGap, Reason: reasonRetention})
 		return floor, nil
 	}
 	return at.UTC(), nil
@@ -305,6 +313,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 // window is one time range. In a script it has start and end.
 type window struct {
 	start, from, end time.Time // start is from less the overlap
+	asked            time.Time
 	committed        bool
 }
 
@@ -335,6 +344,7 @@ func (w *window) close(p *engine.Pull) error {
 	}
 	p.SetCursor(engine.WindowCursor, text)
 	p.ForgetBefore(w.start.Add(-time.Hour))
+	p.Mark(engine.Mark{From: w.from, To: w.end, State: engine.SpanSettled, Swept: w.asked})
 	w.committed = true
 	return nil
 }

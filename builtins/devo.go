@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -42,6 +43,13 @@ func newDevo() *starlarkstruct.Module {
 	m := module("devo", map[string]builtinFunc{"table": devoTableNew, "send": devoSend})
 	m.Members["pulling_id"] = &expression{call: "devo.pulling_id", size: 1,
 		all: func(r *run, in []int) cell { return r.pullingID(in) }}
+	for name, of := range map[string]func(*sweep) time.Time{
+		"window_start": func(w *sweep) time.Time { return w.start },
+		"window_end":   func(w *sweep) time.Time { return w.end },
+	} {
+		m.Members[name] = &expression{call: "devo." + name, size: 1,
+			all: func(r *run, _ []int) cell { return r.windowBound(name, of) }}
+	}
 	return m
 }
 
@@ -53,8 +61,9 @@ type devoTable struct {
 	at      *expression       // or
 	atFunc  starlark.Callable // or neither
 	keys    []*expression
+	changes changes
 	id      string   // the opening of the field, as JSON; empty if there is none
-	program *program // of mapping, and of at, if there is one, and keys
+	program *program // of mapping, and of at, if there is one, keys, and what changes asks for
 }
 
 var _ starlark.Value = (*devoTable)(nil)
@@ -74,7 +83,7 @@ func (t *devoTable) Freeze() {
 			fn.Freeze()
 		}
 	}
-	for _, e := range append(slices.Clone(t.keys), t.at) {
+	for _, e := range slices.Concat(t.keys, t.changes.parts(), []*expression{t.at}) {
 		if e != nil {
 			e.Freeze()
 		}
@@ -84,19 +93,24 @@ func (t *devoTable) Freeze() {
 func devoTableNew(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var tag, host, id string
 	var event, at, key starlark.Value = starlark.None, starlark.None, starlark.None
+	var status, policy, pending, apart, kind starlark.Value = starlark.None, starlark.None, starlark.None, starlark.None, starlark.None
 	var severity, facility starlark.Value = starlark.String("info"), starlark.String("user")
 	if err := unpack(b, args, kwargs, 2, "tag", &tag, "event?", &event, "time?", &at, "host??", &host,
-		"severity?", &severity, "facility?", &facility, "key?", &key, "id??", &id); err != nil {
+		"severity?", &severity, "facility?", &facility, "key?", &key, "id??", &id,
+		"status?", &status, "changes?", &policy, "pending?", &pending, "apart?", &apart, "kind?", &kind); err != nil {
 		return nil, err
 	}
 	t := &devoTable{table: &engine.Table{Tag: tag, Host: host}}
 	err := errors.Join(checkTag(tag), checkHost(host), t.setPriority(severity, facility), t.setEvent(event), t.setTime(at), t.setKey(key), t.setID(id))
+	if err == nil {
+		err = t.setChanges(status, policy, pending, apart, kind)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	asked := t.keys
+	asked := slices.Concat(t.keys, t.changes.parts())
 	if t.at != nil {
-		asked = append([]*expression{t.at}, t.keys...)
+		asked = append([]*expression{t.at}, asked...)
 	}
 	t.program = compile(t.mapping, asked...)
 	return t, nil

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"starling/engine"
 )
@@ -42,11 +41,5 @@ func (s *sender) identify(key engine.Key, keyed bool) {
 		buf = append(appendSized(s.keyPrefix(idOfRecord), s.pull.Collector()), s.run.raw...)
 	}
 	id := s.hash(buf)
-	field := append(s.field[:0], s.table.id...)
-	field = append(hex.AppendEncode(field, id[:]), '"')
-	if len(s.body) > 2 { // there are other fields
-		field = append(field, ',')
-	}
-	s.field = field
-	s.body = slices.Insert(s.body, 1, field...)
+	s.putInFront(s.table.id, hex.EncodeToString(id[:]))
 }

@@ -12,20 +12,40 @@ import (
 const (
 	keyOfFields = 1
 	keyOfBody   = 2
+	keyOfRecord = 5 // without what tells versions of it apart
+	keyOfStatus = 6 // with the status
 )
 
 // fieldKey returns the hash of the key fields, and false if the record has none of them.
 func (s *sender) fieldKey() (engine.Key, bool) {
-	first := len(s.run.asked) - len(s.table.keys)
+	return s.keyOfFirst(keyOfFields, len(s.run.asked)-s.firstKey())
+}
+
+// keyOf returns the hash of the first n of the fields that tell records apart.
+func (s *sender) keyOf(kind byte, n int) (engine.Key, error) {
+	key, _ := s.keyOfFirst(kind, n)
+	return key, s.run.err
+}
+
+// firstKey is where the fields of the key begin in what is asked of a record.
+func (s *sender) firstKey() int {
+	if s.table.at != nil {
+		return 1
+	}
+	return 0
+}
+
+func (s *sender) keyOfFirst(kind byte, n int) (engine.Key, bool) {
+	first := s.firstKey()
 	some := false
-	buf := s.keyPrefix(keyOfFields)
-	for i := range s.table.keys {
+	buf := s.keyPrefix(kind)
+	for i := range n {
 		c := s.run.ask(first + i)
 		if c.missing() {
 			buf = append(buf, 0)
 			continue
 		}
-		some = true
+		some = some || i < len(s.table.keys)
 		text, ok := c.scalar()
 		if !ok {
 			text = string(c.appendTo(nil))

@@ -15,8 +15,8 @@ import (
 // devoSend stages events for the next commit.
 func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var t *devoTable
-	var records starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "table", &t, "records", &records); err != nil {
+	var records, window starlark.Value = nil, starlark.None
+	if err := unpack(b, args, kwargs, 2, "table", &t, "records", &records, "window?", &window); err != nil {
 		return nil, err
 	}
 	pull, err := engine.PullOf(thread)
@@ -24,9 +24,13 @@ func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	s := &sender{table: t, pull: pull, thread: thread, run: runOf(thread, t, pull)}
+	if err := s.setWindow(window); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
 	s.run.busy = true
 	err = s.send(records)
-	s.run.busy = false
+	s.run.busy, s.run.window = false, nil
+	s.flushCounts()
 	s.complain()
 	switch err.(type) {
 	case nil:
@@ -55,6 +59,8 @@ type sender struct {
 	pull   *engine.Pull
 	thread *starlark.Thread
 	run    *run
+	window *sweep           // nil: none was given
+	counts engine.HourCount // of the window's hour that the last row was of
 	rows   int64
 	staged int64
 	body   []byte
@@ -165,12 +171,13 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 		record = &Record{raw: raw}
 	}
 	at, err := s.time(record)
-	if err != nil {
+	if err != nil || s.outside(at) {
 		return err
 	}
 	built := false
 	var id engine.Key
 	keyed := false
+	kind := kindNew
 	if len(s.table.keys) > 0 {
 		key, ok := s.fieldKey()
 		id, keyed = key, ok
@@ -183,8 +190,20 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 		if r.err != nil {
 			return r.err
 		}
-		if seen, err := s.seen(at, key); seen || err != nil {
+		again := s.window != nil && s.pull.SeenSinceCommit(s.keyTime(at), key)
+		var send bool
+		if !ok {
+			seen, serr := s.seen(at, key)
+			send, err = !seen, serr
+		} else {
+			send, kind, err = s.decide(at, key)
+		}
+		if err != nil {
 			return err
+		}
+		if !send {
+			s.counted(at, again, 0, 0)
+			return nil
 		}
 	}
 	if !built {
@@ -192,8 +211,12 @@ func (s *sender) sendRecord(raw string, record *Record) error {
 			return s.leaveOut(err)
 		}
 	}
+	s.sayKind(kind)
 	s.identify(id, keyed)
-	return s.stage(at)
+	events, aside := s.pull.Stats.Events, s.pull.Stats.SetAside
+	err = s.stage(at)
+	s.counted(at, false, s.pull.Stats.Events-events, s.pull.Stats.SetAside-aside)
+	return err
 }
 
 // leaveOut counts a record that the script wants no event of, unless err is why there is none.
@@ -213,14 +236,20 @@ func (s *sender) stage(at time.Time) error {
 
 // seen reports whether the record was sent before, and counts it if so.
 func (s *sender) seen(at time.Time, key engine.Key) (bool, error) {
-	if at.Equal(s.pull.Started()) { // stands in for a time that is missing, and differs the next time
-		at = time.Time{}
-	}
-	seen, err := s.pull.Seen(at, key)
+	seen, err := s.pull.Seen(s.keyTime(at), key)
 	if seen {
 		s.pull.Stats.Skipped++
 	}
 	return seen, err
+}
+
+// keyTime is the time that keys of a record are remembered by. What stands in for a time that is missing
+// differs the next time.
+func (s *sender) keyTime(at time.Time) time.Time {
+	if at.Equal(s.pull.Started()) {
+		return time.Time{}
+	}
+	return at
 }
 
 // build makes the body; it reports false when the script's function wants no event.

@@ -19,6 +19,7 @@ type pages struct {
 	call   call
 	next   pager
 	max    int
+	xml    bool // pages may be XML too
 }
 
 var _ starlark.Iterable = (*pages)(nil)
@@ -37,7 +38,7 @@ func (ps *pages) Iterate() starlark.Iterator {
 func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	ps := &pages{thread: thread, max: 10_000, call: call{client: b.Receiver().(*client), method: http.MethodGet}}
 	var next starlark.Value
-	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max)
+	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max, "xml??", &ps.xml)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func (it *pageIterator) step() (*response, error) {
 		if a.status == http.StatusNoContent {
 			return nil
 		}
-		return parseBody(p, r, a)
+		return it.pages.parse(r, a)
 	})
 	if err != nil {
 		return nil, err
@@ -127,6 +128,17 @@ func (it *pageIterator) step() (*response, error) {
 		return nil, nil
 	}
 	return page, nil
+}
+
+// parse finds fault with a page that cannot be read.
+func (ps *pages) parse(r *request, a *answer) (err error) {
+	if !ps.xml || !saysXML(a.header) {
+		return parseBody(ps.pull, r, a)
+	}
+	if a.xml, err = decodeXML(a.body); err != nil {
+		return notJSON(ps.pull, r, a, err)
+	}
+	return nil
 }
 
 func (it *pageIterator) tooMany(p *engine.Pull, r *request) (*response, error) {

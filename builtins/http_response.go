@@ -73,13 +73,15 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 		return starlark.NewBuiltin("response.raise_error", responseRaise).BindReceiver(r), nil
 	case "json":
 		return starlark.NewBuiltin("response.json", responseJSON).BindReceiver(r), nil
+	case "xml":
+		return starlark.NewBuiltin("response.xml", responseXML).BindReceiver(r), nil
 	}
 	return nil, nil
 }
 
 // AttrNames lists what Attr knows.
 func (r *response) AttrNames() []string {
-	return []string{"error", "headers", "json", "raise_error", "status", "text", "url"}
+	return []string{"error", "headers", "json", "raise_error", "status", "text", "url", "xml"}
 }
 
 func responseRaise(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -97,6 +99,28 @@ func responseJSON(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		return nil, err
 	}
 	return b.Receiver().(*response).document()
+}
+
+// responseXML returns the root of a body that is XML, None for any other.
+func responseXML(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := unpack(b, args, kwargs, 0); err != nil {
+		return nil, err
+	}
+	r := b.Receiver().(*response)
+	if r.failed != nil {
+		return nil, r.failed
+	}
+	if !saysXML(r.answer.header) {
+		return starlark.None, nil
+	}
+	if r.answer.xml == nil {
+		e, err := decodeXML(r.answer.body)
+		if err != nil {
+			return nil, notJSON(r.pull, r.request, r.answer, err)
+		}
+		r.answer.xml = e
+	}
+	return r.answer.xml, nil
 }
 
 // document is the JSON. What failed has none, so that a script that forgets to look does not take it for

@@ -45,6 +45,7 @@ type answer struct {
 	body   []byte         // decompressed
 	url    *url.URL       // after redirects
 	doc    starlark.Value // the body, once somebody has parsed it
+	xml    *xmlElement    // likewise
 }
 
 // statusText is the status as people know it, such as "404 Not Found".

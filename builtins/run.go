@@ -17,6 +17,7 @@ type run struct {
 	*program
 	thread *starlark.Thread
 	pull   *engine.Pull // nil while a script is tested
+	window *sweep       // that devo.send was given; nil if none was
 
 	raw     string // the record
 	turn    uint64 // number of the record

@@ -50,7 +50,7 @@ func (s Stub) names() []string {
 
 // exampleValues are one of each kind of value, by the name of its stub.
 func exampleValues(t *testing.T) map[string]starlark.HasAttrs {
-	values := map[string]starlark.HasAttrs{"response": &response{}, "window": &window{}}
+	values := map[string]starlark.HasAttrs{"response": &response{}, "window": &sweep{}, "element": &xmlElement{}}
 	for name, source := range map[string]string{
 		"client":     `http.client("https://example.com")`,
 		"duration":   `time.duration("5m")`,

@@ -144,7 +144,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	c.update(func(s *CollectorStatus) {
 		s.State, s.LastPull, s.Version = "pulling", &started, script.Version
 	})
-	handover, err = script.run(p)
+	handover, err = script.Run(p)
 	p.Stats.Duration = time.Since(p.started)
 
 	outcome := outcomeOf(handover, err)

@@ -26,6 +26,15 @@ type Env struct {
 	Redactor *Redactor
 	Limits   Limits
 	Store    *Store
+	// Clock is what pulls go by; nil for that of the machine.
+	Clock *Clock
+}
+
+// A Clock is a time that a test or a simulation sets.
+type Clock struct {
+	Now func() time.Time
+	// Wait is called instead of waiting.
+	Wait func(time.Duration)
 }
 
 // A Pull is one call of a script's pull function: its context, its limits, and what it has staged.
@@ -74,8 +83,13 @@ var errHandover = errors.New("the pull ends at this commit and the next one goes
 // NewPull starts a pull that nobody supervises: for tests of builtins and for tools. Run Commit to
 // make durable what it staged.
 func NewPull(ctx context.Context, env *Env, collector string) *Pull {
-	return &Pull{env: env, ctx: ctx, collector: collector, started: time.Now().UTC(), now: time.Now,
+	p := &Pull{env: env, ctx: ctx, collector: collector, now: time.Now,
 		log: env.Logger.With(string(KeyCollector), collector), handover: new(atomic.Bool)}
+	if env.Clock != nil {
+		p.now, p.jump = env.Clock.Now, env.Clock.Wait
+	}
+	p.started = p.Now()
+	return p
 }
 
 // NewThread returns a thread on which builtins find the pull.
@@ -178,6 +192,27 @@ type Key [16]byte
 // next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore; those of the zero
 // time, which means that there is none, for undatedDays days.
 func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
+	known, err := p.Known(at, key)
+	if !known && err == nil {
+		bucket := hourOf(at)
+		if at.IsZero() {
+			bucket = undatedBucket(p.started)
+		}
+		p.staged.remember(bucket, key)
+	}
+	return known, err
+}
+
+// SeenSinceCommit reports whether key of the time at was seen, or remembered, since the last commit.
+func (p *Pull) SeenSinceCommit(at time.Time, key Key) bool {
+	if at.IsZero() {
+		return p.staged.seen[undatedBucket(p.started)][key]
+	}
+	return p.staged.seen[hourOf(at)][key]
+}
+
+// Known reports whether Seen would say that key was seen, and remembers nothing.
+func (p *Pull) Known(at time.Time, key Key) (bool, error) {
 	bucket, oldest := hourOf(at), hourOf(at)
 	if at.IsZero() {
 		bucket = undatedBucket(p.started)
@@ -188,7 +223,6 @@ func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
 			return known, err
 		}
 	}
-	p.staged.remember(bucket, key)
 	return false, nil
 }
 
@@ -196,7 +230,7 @@ func (p *Pull) known(bucket int64, key Key) (bool, error) {
 	if p.staged.seen[bucket][key] {
 		return true, nil
 	}
-	if p.staged.wipe {
+	if p.staged.wipe || p.sweep != nil && p.sweep.again {
 		return false, nil
 	}
 	keys, err := p.env.Store.seen(p.collector, bucket)

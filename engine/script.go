@@ -189,9 +189,9 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 	log.Info(cut(env.Redactor.Redact(msg), maxMessage), "at", thread.CallFrame(1).Pos.String())
 }
 
-// run executes the script's pull function in p and commits what is left. The error is nil also when
+// Run executes the script's pull function in p and commits what is left. The error is nil also when
 // the pull handed over to another version at a commit; handover says so.
-func (s *Script) run(p *Pull) (handover bool, err error) {
+func (s *Script) Run(p *Pull) (handover bool, err error) {
 	handover, err = s.call(p)
 	for _, f := range p.ends {
 		f(err)

@@ -157,7 +157,7 @@ func (t *scriptTest) run() (*starlark.Dict, error) {
 	p := t.newPull()
 	before := t.env.Store.nextChunk()
 	requests := len(t.canned.requests)
-	_, runErr := script.run(p)
+	_, runErr := script.Run(p)
 	events, err := t.events(before)
 	if err != nil {
 		return nil, err

@@ -7,22 +7,32 @@ import (
 
 // An openSweep is a sweep of a window that a pull is in the middle of.
 type openSweep struct {
-	first  uint64 // chunk that the next commit began with when the sweep did
-	urgent bool
+	first uint64 // chunk that the next commit began with when the sweep did
+	again bool
+	stats PullStats
 }
 
-// OpenSweep says that a sweep begins: what is sent from now on belongs to it until CloseSweep. An
-// urgent one goes before others that share a quota.
-func (p *Pull) OpenSweep(urgent bool) {
-	p.sweep = &openSweep{first: p.env.Store.nextChunk(), urgent: urgent}
+// OpenSweep says that a sweep begins: what is sent from now on belongs to it until CloseSweep. With
+// again, rows that were sent before it are sent once more.
+func (p *Pull) OpenSweep(again bool) {
+	p.sweep = &openSweep{first: p.env.Store.nextChunk(), again: again, stats: p.Stats}
 }
 
-// CloseSweep says that the sweep is over. Mark what it found out before.
+// CloseSweep says that the sweep is over. Mark what it found out before, and commit afterwards.
 func (p *Pull) CloseSweep() { p.sweep = nil }
 
-// Urgent reports whether requests are to go before others that share a quota: those for fresh data, and
-// those of scripts that do not know lanes.
-func (p *Pull) Urgent() bool { return p.sweep == nil || p.sweep.urgent }
+// AbandonSweep forgets what was staged since the last commit, and the open sweep.
+func (p *Pull) AbandonSweep() {
+	if p.sweep == nil {
+		return
+	}
+	s, now := p.sweep.stats, &p.Stats
+	now.Events, now.Skipped, now.LeftOut, now.Cut, now.SetAside, now.Bytes = s.Events, s.Skipped, s.LeftOut, s.Cut, s.SetAside, s.Bytes
+	p.staged, p.sweep = staging{}, nil
+}
+
+// HasStaged reports whether anything waits for a commit.
+func (p *Pull) HasStaged() bool { return !p.staged.seal().empty() }
 
 // AtEnd has f called when the pull has ended, with the error that ended it, or nil.
 func (p *Pull) AtEnd(f func(err error)) { p.ends = append(p.ends, f) }

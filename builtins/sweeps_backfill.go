@@ -1,0 +1,75 @@
+package builtins
+
+import (
+	"time"
+
+	"starling/engine"
+)
+
+// A backfillJob is what a person asked for: a range that is pulled beside everything else. Only commands
+// write it.
+type backfillJob struct {
+	ID    string    `json:"id"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Again bool      `json:"again,omitempty"` // also what the ledger shows as settled
+}
+
+// backfillDone says how far the job with this id is. Only pulls write it.
+type backfillDone struct {
+	ID   string    `json:"id"`
+	Next time.Time `json:"next"` // what is before is pulled
+}
+
+func (it *sweepIterator) backfill() (job backfillJob, done backfillDone, err error) {
+	ok, err := readJSON(it.pull, jobCursor, &job)
+	if err != nil || !ok || job.ID == "" {
+		return backfillJob{}, done, err
+	}
+	if _, err := readJSON(it.pull, doneCursor, &done); err != nil {
+		return job, done, err
+	}
+	if done.ID != job.ID {
+		done = backfillDone{ID: job.ID, Next: job.From.UTC().Truncate(time.Second)}
+	}
+	return job, done, nil
+}
+
+// dueBackfill returns the next range of the job. What is not settled yet is left to the other lanes.
+func (it *sweepIterator) dueBackfill(settled, now time.Time) (from, to time.Time, err error) {
+	job, done, err := it.backfill()
+	if err != nil || job.ID == "" || !done.Next.Before(job.To) {
+		return
+	}
+	from, to = done.Next.UTC(), earliest(job.To.UTC(), settled).Truncate(time.Second)
+	if floor := it.floor(now); from.Before(floor) {
+		gap := earliest(floor, to)
+		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", from, "to", gap, "lane", laneBackfill)
+		it.pull.Mark(engine.Mark{From: from, To: gap, State: engine.SpanGap, Reason: reasonRetention})
+		if from, err = gap, it.backfilled(gap); err == nil {
+			err = it.pull.Commit()
+		}
+		if err != nil {
+			return
+		}
+	}
+	if !job.Again {
+		if from, to, err = it.find(from, to, func(s engine.Span) bool { return s.State != engine.SpanSettled || s.Lost }); err != nil {
+			return
+		}
+	}
+	if to.Sub(from) < time.Second { // nothing is left of it
+		err = it.backfilled(job.To)
+	}
+	return
+}
+
+// backfilled notes how far the job is.
+func (it *sweepIterator) backfilled(next time.Time) error {
+	_, done, err := it.backfill()
+	if err != nil || done.ID == "" {
+		return err
+	}
+	done.Next = latest(done.Next, next.UTC())
+	return setJSON(it.pull, doneCursor, done)
+}

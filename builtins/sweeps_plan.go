@@ -1,0 +1,283 @@
+package builtins
+
+import (
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"starling/engine"
+)
+
+// A sweepIterator plans one window after the other, each from what is committed at that moment: fresh
+// ones as soon as they are due, the other lanes in turn between them.
+type sweepIterator struct {
+	*sweeps
+	sizes   *sweepSizes
+	begun   time.Time
+	last    *sweep
+	at, to  time.Time // what is left of the fresh sweep that is going on
+	round   time.Time // when it began
+	turn    int       // of others
+	failure error     // of the last sweep that failed
+	kept    bool      // something was committed
+}
+
+// Iterate begins to plan.
+func (s *sweeps) Iterate() starlark.Iterator {
+	it := &sweepIterator{sweeps: s, begun: s.now()}
+	it.sizes = sizesOf(s)
+	s.pull.AtEnd(it.ended)
+	return it
+}
+
+func (*sweepIterator) Done() {}
+
+func (it *sweepIterator) Next(v *starlark.Value) bool {
+	next, err := it.next()
+	if err != nil {
+		engine.FailIterator(it.thread, fmt.Errorf("%s: %w", it.name, err))
+		return false
+	}
+	if next == nil {
+		return false
+	}
+	it.last = next
+	*v = next
+	return true
+}
+
+func (it *sweepIterator) next() (*sweep, error) {
+	if it.last != nil && !it.last.closed {
+		return nil, fmt.Errorf("%v was not committed: call checkpoint.commit(window) when all of it is sent, or window.fail(reason)", it.last)
+	}
+	if it.last == nil {
+		if err := it.begin(); err != nil {
+			return nil, err
+		}
+	}
+	if it.last != nil && it.late() {
+		return nil, it.end()
+	}
+	w, err := it.plan(it.now())
+	if err != nil || w == nil {
+		if err == nil {
+			err = it.end()
+		}
+		return nil, err
+	}
+	return w, it.open(w)
+}
+
+// late reports whether most of the pull's time is used.
+func (it *sweepIterator) late() bool {
+	deadline, ok := it.pull.Context().Deadline()
+	begun := it.pull.Started()
+	return ok && it.pull.Now().Sub(begun) > time.Duration(float64(deadline.Sub(begun))*enough)
+}
+
+// end fails the pull if nothing at all worked, also when all that is left to do waits after a failure.
+func (it *sweepIterator) end() error {
+	if it.kept {
+		return nil
+	}
+	return it.failure
+}
+
+// begin keeps where everything begins, and commits what the script staged before the loop: a sweep that
+// fails is forgotten with all that is staged.
+func (it *sweepIterator) begin() error {
+	at, err := timeCursor(it.pull, engine.WindowCursor)
+	if err != nil {
+		return err
+	}
+	if at.IsZero() {
+		start := latest(it.begun.Add(-it.first), it.floor(it.begun))
+		if err := setJSON(it.pull, engine.WindowCursor, start); err != nil {
+			return err
+		}
+	}
+	if !it.pull.HasStaged() {
+		return nil
+	}
+	return it.pull.Commit()
+}
+
+// plan returns the next window, nil if there is none.
+func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
+	if it.fresh > 0 && it.ready(laneFresh, now) {
+		if w, err := it.planFresh(now); w != nil || err != nil {
+			return w, err
+		}
+	}
+	for range others {
+		lane := others[it.turn%len(others)]
+		it.turn++
+		if !it.ready(lane, now) {
+			continue
+		}
+		from, to, err := it.due(lane, now)
+		if err != nil {
+			return nil, err
+		}
+		if to.Sub(from) >= time.Second {
+			return it.window(lane, from, to), nil
+		}
+	}
+	return nil, nil
+}
+
+func (it *sweepIterator) ready(lane string, now time.Time) bool {
+	until, failure := it.sizes.held(lane)
+	if now.Before(until) {
+		if it.failure == nil && failure != nil {
+			failure.Wait = until.Sub(now)
+			it.failure = failure
+		}
+		return false
+	}
+	return true
+}
+
+// window is the first part of a range that is small enough.
+func (it *sweepIterator) window(lane string, from, to time.Time) *sweep {
+	return &sweep{it: it, lane: lane, start: from, end: earliest(to, from.Add(it.sizes.of(lane)))}
+}
+
+// planFresh returns the next window of the fresh sweep that is going on, or begins one if it is due.
+func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
+	if !it.at.Before(it.to) {
+		// A pull that begins a moment early must not leave it to the next one.
+		if now.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
+			return nil, nil
+		}
+		cursor, err := timeCursor(it.pull, freshCursor)
+		if err != nil {
+			return nil, err
+		}
+		begin, err := timeCursor(it.pull, engine.WindowCursor)
+		if err != nil {
+			return nil, err
+		}
+		it.round, it.to = now, now.Add(-it.fresh)
+		overlap := it.sizes.overlap(it.overlap)
+		// After a pause the newest rows come first, and the lane catchup sees to what is between.
+		if it.to.Sub(cursor) > max(it.overlap, 2*it.every) {
+			cursor = it.to
+		}
+		it.at = latest(cursor.Add(-overlap), begin, it.floor(now))
+		if it.to.Sub(it.at) < time.Second {
+			it.at = it.to
+			return nil, nil
+		}
+	}
+	return it.window(laneFresh, it.at, it.to), nil
+}
+
+// due returns the first range that a lane has to ask for.
+func (it *sweepIterator) due(lane string, now time.Time) (from, to time.Time, err error) {
+	settled, err := timeCursor(it.pull, engine.WindowCursor)
+	if err != nil {
+		return
+	}
+	switch lane {
+	case laneSettle:
+		return it.dueSettle(settled, now)
+	case laneBackfill:
+		return it.dueBackfill(settled, now)
+	}
+	fresh, err := timeCursor(it.pull, freshCursor)
+	if err != nil || it.fresh == 0 || fresh.IsZero() {
+		return
+	}
+	floor := latest(settled, now.Add(-it.settles), it.floor(now).Add(it.least))
+	if lane == laneCatchup {
+		return it.find(floor, fresh, func(s engine.Span) bool { return s.Swept.IsZero() && s.State != engine.SpanGap })
+	}
+	return it.sizes.rescanRange(now, it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
+}
+
+// dueSettle returns what is old enough to be swept for the last time.
+func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, err error) {
+	if floor := it.floor(now); settled.Before(floor) {
+		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", settled, "to", floor)
+		it.pull.Mark(engine.Mark{From: settled, To: floor, State: engine.SpanGap, Reason: reasonRetention})
+		if err := advance(it.pull, engine.WindowCursor, floor); err != nil {
+			return from, to, err
+		}
+		if err := it.pull.Commit(); err != nil {
+			return from, to, err
+		}
+		settled = floor
+	}
+	until := it.begun.Add(-it.settles)
+	// Beside fresh sweeps there is no hurry, and a window of a few minutes costs as much as one of many.
+	if it.fresh > 0 && until.Sub(settled) < min(it.sizes.of(laneSettle), settleAtLeast) {
+		return from, to, nil
+	}
+	return settled, until, nil
+}
+
+const (
+	reasonRetention = "retention"
+	settleAtLeast   = 15 * time.Minute
+)
+
+// find returns the first stretch between from and to of which the ledger says what want asks for.
+// Where the ledger says nothing, want gets a span without a state.
+func (it *sweepIterator) find(from, to time.Time, want func(engine.Span) bool) (time.Time, time.Time, error) {
+	if !from.Before(to) {
+		return time.Time{}, time.Time{}, nil
+	}
+	c, err := it.pull.Coverage(from, to)
+	if err != nil {
+		return time.Time{}, time.Time{}, err
+	}
+	var start, end time.Time
+	for s := range filled(c.Spans, from, to) {
+		switch {
+		case want(s) && start.IsZero():
+			start, end = s.From, s.To
+		case want(s):
+			end = s.To
+		case !start.IsZero():
+			return start, end, nil
+		}
+	}
+	return start, end, nil
+}
+
+// filled goes through spans from one time to another, with one that has no state for each hole.
+func filled(spans []engine.CoveredSpan, from, to time.Time) func(func(engine.Span) bool) {
+	return func(yield func(engine.Span) bool) {
+		for _, s := range spans {
+			if from.Before(s.From) && !yield(engine.Span{From: from, To: s.From}) {
+				return
+			}
+			if !yield(s.Span) {
+				return
+			}
+			from = s.To
+		}
+		if from.Before(to) {
+			yield(engine.Span{From: from, To: to})
+		}
+	}
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
