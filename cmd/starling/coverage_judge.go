@@ -12,12 +12,12 @@ type standing int
 
 const (
 	complete    standing = iota // all that the API had is at every output
-	undelivered                // settled; an output lacks some of it
-	swept                      // more may appear
-	unasked                    // nothing is known
-	failing                    // asked for without success
-	gap                        // the API does not give it
-	lost                       // dropped from a full outbox
+	undelivered                 // settled; an output lacks some of it
+	swept                       // more may appear
+	unasked                     // nothing is known
+	failing                     // asked for without success
+	gap                         // the API does not give it
+	lost                        // dropped from a full outbox
 )
 
 // standings is how they are called and drawn.
@@ -42,7 +42,7 @@ func (v standing) MarshalText() ([]byte, error) { return []byte(standings[v].nam
 type interval struct {
 	From     time.Time `json:"from"`
 	To       time.Time `json:"to"`
-	State    standing   `json:"state"`
+	State    standing  `json:"state"`
 	Complete bool      `json:"complete"`
 	Why      string    `json:"why,omitempty"`
 	Do       string    `json:"do,omitempty"`

@@ -11,7 +11,7 @@ import (
 // A cell is one character of a chart. What is not known lies outside the range.
 type cell struct {
 	standing standing
-	known   bool
+	known    bool
 }
 
 // worst is the worst that is said between two times, and the intervals that later cells may need.
