@@ -111,6 +111,18 @@ func (t *ledgerTool) collectors(args []string) ([]string, error) {
 	return found, nil
 }
 
+// collector is the one that an argument means.
+func (t *ledgerTool) collector(arg string) (string, error) {
+	found, err := t.collectors([]string{arg})
+	if err == nil && len(found) > 1 {
+		err = usage("%q may be one of %s", arg, strings.Join(found, ", "))
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
+}
+
 func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, asJSON, strip bool) error {
 	keys, err := t.collectors(args)
 	if err != nil {
