@@ -34,6 +34,7 @@ type request struct {
 	scope      scope
 	masked     []string // query parameters that are secrets
 	redirected func()   // told of each redirect before it is followed; may be nil
+	direct     bool     // goes to the platform that this machine runs on, not through the network of scripts
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -95,7 +96,11 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 
 func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials http.Header) (*answer, error) {
 	env := p.Env()
-	if err := env.Network.CheckURL(r.url); err != nil {
+	network, transport := env.Network, env.Transport
+	if r.direct {
+		network, transport = nil, env.Identity.Transport
+	}
+	if err := network.CheckURL(r.url); err != nil {
 		return nil, err
 	}
 	body := r.body
@@ -119,7 +124,7 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 	// whatever the transport.
 	req.Header.Set("Accept-Encoding", "gzip")
 	sent := p.Now()
-	client := &http.Client{Transport: env.Transport, CheckRedirect: r.redirect(env.Network, credentials)}
+	client := &http.Client{Transport: transport, CheckRedirect: r.redirect(network, credentials)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,8 @@ import (
 // newOAuth makes the module oauth.
 //
 //	oauth.client_credentials(token_url, *, client_id, client_secret, certificate, assertion_file, resource, scope, params, hints, passing)
+//	oauth.refresh_token(token_url, *, client_id, refresh_token, key, client_secret, certificate, assertion_file, resource, scope, params, hints, passing)
+//	oauth.managed_identity(resource, *, client_id, hints, passing)
 //	oauth.certificate(file, *, key, password, alg = "PS256")
 //
 // The results of all but certificate are for http.client(auth = ...). The token is got when it is first
@@ -28,6 +30,13 @@ import (
 // hints is a dict from words of the endpoint's errors to what a person can do about them, passing a list
 // of words of errors that pass by themselves.
 //
+// refresh_token is for access in the name of a person who has signed in once. A refresh token that the
+// server gives in place of the old one is encrypted with key and made durable before the access token
+// that came with it is used. The client may be a public one, which proves nothing.
+//
+// managed_identity asks the platform that this machine runs on: the metadata service of Azure's virtual
+// machines, which scripts themselves cannot reach, or the endpoint that App Service names in the environment.
+//
 // certificate takes a file with a certificate and its RSA key: PEM, where the key may be in a file of
 // its own, or PKCS#12. When a file changes, the script is loaded again with it; a wrong one does not
 // take the place of a right one. alg is PS256, which names the certificate by its SHA-256 (x5t#S256), or
@@ -35,6 +44,8 @@ import (
 func newOAuth() *starlarkstruct.Module {
 	return module("oauth", map[string]builtinFunc{
 		"client_credentials": oauthClientCredentials,
+		"refresh_token":      oauthRefreshToken,
+		"managed_identity":   oauthManagedIdentity,
 		"certificate":        oauthCertificate,
 	})
 }

@@ -37,6 +37,8 @@ type clientArgs struct {
 	cert      *certificate
 	file      engine.File
 
+	remedy string // what a person can do when the endpoint refuses, if no hint says it
+
 	more    starlark.Value
 	hints   *starlark.Dict
 	passing *starlark.List
@@ -63,7 +65,7 @@ func (c *clientArgs) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []s
 
 // client makes the client, which is a public one if it has nothing that proves who it is.
 func (c *clientArgs) client(thread *starlark.Thread) (*tokenClient, error) {
-	t := &tokenClient{form: params{{name: "client_id", value: c.clientID}}}
+	t := &tokenClient{form: params{{name: "client_id", value: c.clientID}}, errors: tokenErrors{remedy: c.remedy}}
 	if err := t.errors.take(c.hints, c.passing); err != nil {
 		return nil, err
 	}
@@ -174,7 +176,7 @@ func (c clientCredentials) fetch(p *engine.Pull, s *tokenSource, early bool) (to
 }
 
 func oauthClientCredentials(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var c clientArgs
+	c := clientArgs{remedy: "check the sign-in address, client_id and what proves it"}
 	if err := c.unpack(b, args, kwargs); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -21,6 +20,7 @@ import (
 type tokenErrors struct {
 	hints   map[string]string // what a person can do
 	passing []string          // trouble that passes by itself
+	remedy  string            // what a person can do if no hint fits
 }
 
 // take reads the arguments hints and passing of a builtin.
@@ -47,6 +47,11 @@ type refusal struct {
 	Codes       []int  `json:"error_codes"`
 	TraceID     string `json:"trace_id"`
 }
+
+// A refusalError is a refusal for a person, and what a program goes by.
+type refusalError struct{ kind, text string }
+
+func (r *refusalError) Error() string { return r.text }
 
 // words are what hints and passing are looked up by: the error, the words of its description, and the
 // numbers in error_codes.
@@ -78,14 +83,14 @@ func (t *tokenErrors) failure(p *engine.Pull, r *request, a *answer) *failure {
 	e := &engine.Error{Code: codeOf(a.status), Op: r.op(p) + ": " + a.statusText(), Err: excerptError(p, a)}
 	var said refusal
 	if json.Unmarshal(a.body, &said) == nil && said.Error != "" {
-		e.Err = errors.New(clip(p.Env().Redactor.Redact(said.text()), 600))
+		e.Err = &refusalError{said.Error, clip(p.Env().Redactor.Redact(said.text()), 600)}
 	}
 	words := said.words()
 	again := a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout ||
 		said.Error == "temporarily_unavailable" || slices.ContainsFunc(words, func(w string) bool { return slices.Contains(t.passing, w) })
 	if !again {
 		e.Code = engine.CodeAuth
-		e.Hint = "check the sign-in address, client_id and what proves it"
+		e.Hint = t.remedy
 	}
 	for _, word := range words {
 		if hint, ok := t.hints[word]; ok {

@@ -29,7 +29,8 @@ type tokenSource struct {
 	turn chan struct{} // holds an element while a token is being got, so that only one is
 	gate gate
 
-	proof string // the latest assertion or the like that was sent; for who has the turn
+	proof   string // the latest assertion that was sent; for who has the turn
+	refresh refreshState
 
 	mu       sync.Mutex
 	now      token

@@ -20,6 +20,7 @@ const (
 type tokenAnswer struct {
 	text     string
 	lifetime time.Duration
+	refresh  string // a new refresh token, if there is one
 }
 
 // token is the token of an answer that came now.
@@ -36,6 +37,7 @@ func parseToken(body []byte, now time.Time) (tokenAnswer, error) {
 		TokenType   any `json:"token_type"`
 		ExpiresIn   any `json:"expires_in"`
 		ExpiresOn   any `json:"expires_on"`
+		Refresh     any `json:"refresh_token"`
 	}
 	if err := json.Unmarshal(body, &fields); err != nil {
 		// Not the error, which can repeat a part of the token.
@@ -60,7 +62,8 @@ func parseToken(body []byte, now time.Time) (tokenAnswer, error) {
 	if lifetime == 0 {
 		lifetime = assumedLifetime
 	}
-	return tokenAnswer{text: text, lifetime: lifetime}, nil
+	refresh, _ := fields.Refresh.(string)
+	return tokenAnswer{text, lifetime, refresh}, nil
 }
 
 // secondsIn reads a number, also one written as a string; anything else is 0.

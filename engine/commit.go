@@ -37,6 +37,11 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 
 func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 	select {
+	case <-s.closed: // nobody reads the queue any more, and it has room
+		return storeError("commit", errStoreClosed, "")
+	default:
+	}
+	select {
 	case s.queue <- c:
 	case <-s.closed:
 		return storeError("commit", errStoreClosed, "")

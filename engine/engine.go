@@ -26,9 +26,11 @@ type Options struct {
 	// NewTransport makes what sends the scripts' HTTP requests. It asks Network.CheckAddr about every
 	// address before it connects. Nil means http.DefaultTransport, which does not ask.
 	NewTransport func(*Network) http.RoundTripper
-	Logger       *slog.Logger
-	Telemetry    *Telemetry
-	Redactor     *Redactor
+	// Identity is how builtins get tokens for this machine itself.
+	Identity  Identity
+	Logger    *slog.Logger
+	Telemetry *Telemetry
+	Redactor  *Redactor
 	// OnConfig is called with every configuration that comes into use, the first included.
 	OnConfig func(*Config)
 }
@@ -96,7 +98,7 @@ func (o Options) withDefaults() Options {
 
 // env makes the environment of pulls, without a store.
 func (o Options) env(config *Config) *Env {
-	return &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.NewTransport(config.Network), Network: config.Network,
+	return &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.NewTransport(config.Network), Network: config.Network, Identity: o.Identity,
 		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults()}
 }
 

@@ -137,7 +137,15 @@ func PullOnce(ctx context.Context, config *Config, service string, o Options, on
 	}
 	defer env.Store.Close()
 	env.Store.guardSpace(env.Limits.DiskReserve, o.Logger)
-	return pullOnce(ctx, env, p, cc.Key())
+	before, err := env.Store.kept()
+	if err != nil {
+		return Pulled{}, err
+	}
+	pulled, err := pullOnce(ctx, env, p, cc.Key())
+	if !once.Commit && !once.Fresh {
+		err = errors.Join(err, returnKept(&only, before, env.Store))
+	}
+	return pulled, err
 }
 
 func pullOnce(ctx context.Context, env *Env, p *plan, key string) (Pulled, error) {
@@ -219,7 +227,7 @@ func copyCollector(to, from *Store, key string) error {
 	for _, s := range coverage.Spans {
 		st.marks = append(st.marks, Mark{From: s.From, To: s.To, State: s.State, Swept: s.Swept, Reason: s.Reason})
 	}
-	return to.submit(context.Background(), key, st)
+	return errors.Join(to.submit(context.Background(), key, st), to.submit(context.Background(), keptBy, staging{cursors: cursors[keptBy]}))
 }
 
 func findService(config *Config, service string) (CollectorConfig, error) {

@@ -22,6 +22,7 @@ type Env struct {
 	Transport http.RoundTripper
 	// Network says where they may go; nil forbids nothing.
 	Network  *Network
+	Identity Identity
 	Shared   *Shared
 	Redactor *Redactor
 	Limits   Limits
@@ -35,6 +36,17 @@ type Clock struct {
 	Now func() time.Time
 	// Wait is called instead of waiting.
 	Wait func(time.Duration)
+}
+
+// An Identity says how the platform is asked for tokens of this machine itself. Scripts do not choose
+// where such requests go.
+type Identity struct {
+	// Transport reaches metadata services, which scripts may not, and no proxy.
+	Transport http.RoundTripper
+	// Endpoint and Header are IDENTITY_ENDPOINT and IDENTITY_HEADER of the environment, where Azure's App
+	// Service and its like set them.
+	Endpoint string
+	Header   Secret
 }
 
 // A Pull is one call of a script's pull function: its context, its limits, and what it has staged.

@@ -91,7 +91,7 @@ func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, f
 	defer cancel()
 	t := &scriptTest{ctx: ctx, library: l, sources: sources, script: strings.TrimSuffix(file, "_test.star") + ".star", key: "test/" + f.Name(),
 		now: time.Now().UTC(), canned: &canned{}}
-	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Shared: &Shared{},
+	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Identity: Identity{Transport: t.canned}, Shared: &Shared{},
 		Redactor: &Redactor{}, Limits: limits, Store: store}
 	if settings, ok := globals["settings"].(*starlark.Dict); ok {
 		if t.settings, err = goDict(settings); err != nil {

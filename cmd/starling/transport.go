@@ -60,3 +60,16 @@ func proxyOf(n *engine.Network) func(*http.Request) (*url.URL, error) {
 		return n.Proxy, nil
 	}
 }
+
+// newIdentityTransport makes what asks the platform for tokens of this machine: directly, because proxies
+// must not be asked, and a metadata service answers no request that came through one.
+func newIdentityTransport() http.RoundTripper {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		DisableCompression:     true,
+		MaxConnsPerHost:        4,
+		IdleConnTimeout:        time.Minute,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}

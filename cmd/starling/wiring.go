@@ -22,7 +22,9 @@ func (p *program) engineOptions(log *slog.Logger) engine.Options {
 		Predeclared:  builtins.All(),
 		NewSink:      func(o engine.Output) (engine.Sink, error) { return sinks.New(o, env) },
 		NewTransport: newTransport,
-		Logger:       log,
-		Redactor:     p.redactor,
+		Identity: engine.Identity{Transport: newIdentityTransport(), Endpoint: p.getenv("IDENTITY_ENDPOINT"),
+			Header: engine.NewSecret(p.getenv("IDENTITY_HEADER"))},
+		Logger:   log,
+		Redactor: p.redactor,
 	}
 }
