@@ -56,7 +56,7 @@ func (c *client) pace(share float64) engine.Pace {
 	return engine.Pace{N: c.rate.n, Per: c.rate.per, Share: share}
 }
 
-func httpRate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func httpRate(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	r := &rate{per: time.Second, own: new(gate)}
 	var per starlark.Value
 	if err := unpack(b, args, kwargs, 2, "n", &r.n, "per?", &per, "name??", &r.name); err != nil {
@@ -66,7 +66,13 @@ func httpRate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	if r.n < 1 || r.n > most {
 		return nil, fmt.Errorf("%s: n: got %d, want 1 to %d", b.Name(), r.n, most)
 	}
-	return r, positive(b, "per", per, &r.per)
+	if err := positive(b, "per", per, &r.per); err != nil {
+		return nil, err
+	}
+	if load, err := engine.LoadOf(thread); err == nil {
+		load.Rates = append(load.Rates, engine.Rate{Name: r.name, Pace: engine.Pace{N: r.n, Per: r.per}})
+	}
+	return r, nil
 }
 
 // A shareArg reads the share of a quota that a call may use.

@@ -54,7 +54,7 @@ func (it *sweepIterator) dueBackfill(settled, now time.Time) (from, to time.Time
 		}
 	}
 	if !job.Again {
-		if from, to, err = it.find(from, to, func(s engine.Span) bool { return s.State != engine.SpanSettled || s.Lost }); err != nil {
+		if from, to, err = it.find(from, to, unsettled); err != nil {
 			return
 		}
 	}

@@ -233,18 +233,23 @@ func (it *sweepIterator) find(from, to time.Time, want func(engine.Span) bool) (
 	if err != nil {
 		return time.Time{}, time.Time{}, err
 	}
-	var start, end time.Time
-	for s := range filled(c.Spans, from, to) {
+	start, end := firstOf(filled(c.Spans, from, to), want)
+	return start, end, nil
+}
+
+// firstOf returns the first stretch of spans that are wanted, zero times if there is none.
+func firstOf(spans func(func(engine.Span) bool), want func(engine.Span) bool) (start, end time.Time) {
+	for s := range spans {
 		switch {
 		case want(s) && start.IsZero():
 			start, end = s.From, s.To
 		case want(s):
 			end = s.To
 		case !start.IsZero():
-			return start, end, nil
+			return start, end
 		}
 	}
-	return start, end, nil
+	return start, end
 }
 
 // filled goes through spans from one time to another, with one that has no state for each hole.

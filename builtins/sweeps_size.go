@@ -14,6 +14,8 @@ type sweepState struct {
 	RowsS    float64        `json:"rows_s"` // rows in a second of event time
 	PageRows int            `json:"page_rows"`
 	Settles  int            `json:"settles"` // seconds
+	Base     int            `json:"base"`    // the first size of a window, seconds
+	Least    int            `json:"least"`   // the smallest window, seconds
 	Most     int            `json:"most"`    // the largest window, seconds
 }
 
@@ -80,6 +82,7 @@ func sizesOf(s *sweeps) *sweepSizes {
 	}
 	z.base, z.least, z.most = s.size, s.least, s.most
 	z.state.V, z.state.PageRows, z.state.Settles, z.state.Most = 1, s.pageRows, int(s.settles/time.Second), int(s.most/time.Second)
+	z.state.Base, z.state.Least = int(s.size/time.Second), int(s.least/time.Second)
 	return z
 }
 

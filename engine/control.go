@@ -20,6 +20,7 @@ import (
 const (
 	controlName    = "control.sock"
 	controlRequest = 10 * time.Second // to send a request
+	controlLine    = 4 << 10          // bytes of a request
 	controlStall   = time.Minute      // for the other side to take a part of the answer
 )
 
@@ -35,7 +36,7 @@ func (s *Store) serveControl(log *slog.Logger) (stop func()) {
 		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
-		log.Warn("backups are possible only while starling is stopped: it cannot listen in the state directory", "error", err.Error())
+		log.Warn("backups, coverage and backfills are possible only while starling is stopped: it cannot listen in the state directory", "error", err.Error())
 		return func() {}
 	}
 	c := control{store: s, log: log, open: map[net.Conn]bool{}}
@@ -93,13 +94,16 @@ func (c *control) closeAll() {
 
 func (c *control) answer(conn net.Conn) {
 	conn.SetReadDeadline(time.Now().Add(controlRequest))
-	request, err := bufio.NewReader(io.LimitReader(conn, 256)).ReadString('\n')
+	request, err := bufio.NewReader(io.LimitReader(conn, controlLine)).ReadString('\n')
 	if err != nil {
 		return
 	}
 	out := patient{conn}
-	if request != "backup\n" {
-		fmt.Fprintf(out, "error: unknown request %q\n", request)
+	verb, arg, _ := strings.Cut(strings.TrimSuffix(request, "\n"), " ")
+	if verb != "backup" {
+		if !c.answerCoverage(out, verb, arg) {
+			fmt.Fprintf(out, "error: unknown request %q\n", verb)
+		}
 		return
 	}
 	if _, err := io.WriteString(out, "ok\n"); err != nil {

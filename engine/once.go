@@ -56,6 +56,23 @@ func Check(config *Config, o Options) (Checked, error) {
 	return c, err
 }
 
+// Rates loads the script of one collector and returns the quotas that it keeps to. A collector that is
+// not in the configuration has none.
+func Rates(config *Config, o Options, collector string) ([]Rate, error) {
+	e, env, sources, err := prepare(config, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, cc := range config.Collectors {
+		if cc.Key() == collector {
+			load := &Load{Settings: cc.Settings.Fresh(), Env: env, Collector: collector, Place: cc.Place}
+			_, err := e.library(config).Load(sources, cc.Script, load)
+			return load.Rates, err
+		}
+	}
+	return nil, nil
+}
+
 // told reports whether err says what more says, so that one mistake is not reported twice.
 func told(err, more error) bool {
 	return err != nil && strings.Contains(err.Error(), more.Error())

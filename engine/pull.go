@@ -367,6 +367,8 @@ type Load struct {
 
 	// Declared are the settings that config.* was asked for so far, in the order of the script.
 	Declared []Declaration
+	// Rates are the quotas that the script has named or made so far.
+	Rates []Rate
 
 	logged int
 }

@@ -30,6 +30,12 @@ type Pace struct {
 	Share float64
 }
 
+// A Rate is a quota as a script says it; without a name it is the script's own.
+type Rate struct {
+	Name string
+	Pace
+}
+
 func (p Pace) shared() bool { return p.Share > 0 && p.Share < 1 }
 
 // A Quota says when requests that count against the same allowance may be sent: in the order in which

@@ -44,6 +44,7 @@ type CollectorStatus struct {
 	Last        PullStats                  `json:"last"`
 	Cursors     map[string]json.RawMessage `json:"cursors,omitempty"`
 	LagSeconds  *float64                   `json:"lag_seconds,omitempty"` // from the end of the last committed window to now
+	Backfill    *Backfill                  `json:"backfill,omitempty"`    // the last one that was asked for, and how far it is
 	// ClockSkewSeconds is how far the API's clock is ahead of this machine's, negative if it is behind;
 	// absent when it is not worth a thought.
 	ClockSkewSeconds float64 `json:"clock_skew_seconds,omitempty"`
@@ -124,6 +125,7 @@ func (e *Engine) Status() Status {
 		c.mu.Unlock()
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
+		cs.Backfill = backfillOf(cs.Cursors)
 		cs.ClockSkewSeconds = c.env.Shared.apiClock(key).Skew().Seconds()
 		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
 			cs.CertificateEnds = &ends

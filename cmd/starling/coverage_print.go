@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// printHead says how much of the range is complete.
+func (c *covered) printHead(w io.Writer) {
+	fmt.Fprintln(w, printable(c.Collector))
+	if !c.From.Before(c.To) {
+		fmt.Fprintln(w, "  nothing was asked for yet")
+		return
+	}
+	share := "complete"
+	if !c.Complete {
+		share = fmt.Sprintf("%d%% complete", min(int(c.Share*100), 99))
+	}
+	fmt.Fprintf(w, "  %s to %s UTC: %s\n", moment(c.From), moment(c.To), share)
+	if !c.Settled.IsZero() {
+		fmt.Fprintf(w, "  settled up to %s\n", moment(c.Settled))
+	}
+	if b := c.Backfill; b != nil {
+		fmt.Fprintf(w, "  backfill %s to %s: ", moment(b.From), moment(b.To))
+		if b.Over() {
+			fmt.Fprintln(w, "done")
+		} else {
+			fmt.Fprintf(w, "%d%% done, is at %s\n", int(100*b.Next.Sub(b.From)/b.To.Sub(b.From)), moment(b.Next))
+		}
+	}
+}
+
+// printTable lists the intervals, and below each that is not complete why, and what to do.
+func (c *covered) printTable(w io.Writer) {
+	if len(c.Intervals) == 0 {
+		return
+	}
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nFROM\tTO\tSTATE\tROWS\tEVENTS\tLATE\tASIDE")
+	for _, x := range c.Intervals {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", moment(x.From), moment(x.To), standings[x.State].name, x.Rows, x.Events, x.Late, x.Aside)
+	}
+	t.Flush()
+	lines := strings.SplitAfter(text.String(), "\n")
+	io.WriteString(w, lines[0]+lines[1])
+	for i, x := range c.Intervals {
+		io.WriteString(w, lines[i+2])
+		if x.State != complete {
+			fmt.Fprintf(w, "    why: %s\n    do:  %s\n", x.Why, x.Do)
+		}
+	}
+}
+
+// printStrip draws the range, a day or an hour to a line, and says below what is not complete for a
+// reason that does not pass by itself. A character stands for the worst of what it covers.
+func (c *covered) printStrip(w io.Writer, s screen) {
+	if len(c.Intervals) == 0 {
+		return
+	}
+	ruler := rulerFor(c.To.Sub(c.From), s.width)
+	fmt.Fprintf(w, "\n%s\n", ruler.head())
+	var last []cell
+	var lastAt time.Time
+	same := 0
+	skipped := func() {
+		if same > 0 {
+			fmt.Fprintf(w, "%*s%d more like it, to %s\n", ruler.label, "", same, lastAt.Format(ruler.layout))
+		}
+		same = 0
+	}
+	seen := map[standing]bool{}
+	rest := c.Intervals
+	for at := c.From.Truncate(ruler.line); at.Before(c.To); at = at.Add(ruler.line) {
+		var cells []cell
+		for i := range ruler.cells {
+			from := at.Add(time.Duration(i) * ruler.cell())
+			var x cell
+			x, rest = worst(rest, laterOf(from, c.From), earlierOf(from.Add(ruler.cell()), c.To))
+			cells = append(cells, x)
+			if x.known {
+				seen[x.standing] = true
+			}
+		}
+		if plain(cells) && last != nil && plain(last) && last[0] == cells[0] {
+			same++
+			lastAt = at
+			continue
+		}
+		skipped()
+		fmt.Fprintf(w, "%-*s%s\n", ruler.label, at.Format(ruler.layout), s.draw(cells))
+		last = cells
+	}
+	skipped()
+	fmt.Fprintf(w, "\n%*sa character is %s\n", ruler.label, "", ageText(ruler.cell()))
+	for v := range standings {
+		if seen[standing(v)] {
+			x := cell{standing(v), true}
+			fmt.Fprintf(w, "%*s%s  %s\n", ruler.label, "", s.draw([]cell{x}), standings[v].legend)
+		}
+	}
+	c.printTroubles(w)
+}
+
+// printTroubles lists what a person may have to see to.
+func (c *covered) printTroubles(w io.Writer) {
+	first := true
+	for _, x := range c.Intervals {
+		if x.State < failing && (x.State != unasked || x.To.After(c.Settled)) {
+			continue
+		}
+		if first {
+			fmt.Fprintln(w)
+		}
+		first = false
+		fmt.Fprintf(w, "%s to %s  %s\n    why: %s\n    do:  %s\n", moment(x.From), moment(x.To), standings[x.State].name, x.Why, x.Do)
+	}
+}
