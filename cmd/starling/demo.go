@@ -28,10 +28,11 @@ them. Edit the script in that folder while it runs, and see the new version take
 
 It ends by itself, and compares what Microsoft had with what Devo got: the exit code is 0 only
 if nothing is missing.`,
-		Example: "  starling demo\n  starling demo --for 5m --rate 2000 --dir ./try",
+		Example: "  starling demo\n  starling demo --api graph\n  starling demo --for 5m --rate 2000 --dir ./try",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
 	}
+	apiFlag(c, &d.api, "report")
 	c.Flags().DurationVar(&d.duration, "for", time.Minute, "how long rows are made")
 	c.Flags().Float64Var(&d.rate, "rate", 200, "rows per second")
 	c.Flags().StringVar(&d.dir, "dir", "", "folder to work in (default: a new temporary one)")
@@ -43,6 +44,8 @@ type demo struct {
 	duration time.Duration
 	rate     float64
 	dir      string
+	api      string
+	name     string // of the service
 
 	world   *sim.World
 	service *service
@@ -56,11 +59,16 @@ const (
 	demoLate    = 3 * time.Second // rows appear at most so much later
 	demoSettle  = 30 * time.Second
 	demoTick    = 2 * time.Second
+	graphPeriod = 4 * time.Second // Graph allows 100 requests in 5 minutes
 )
 
 func (d *demo) run(ctx context.Context) error {
 	if d.rate <= 0 || d.duration <= 0 {
 		return usage("--for and --rate must be more than 0")
+	}
+	var err error
+	if d.name, err = serviceOf(d.api); err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -107,12 +115,18 @@ func (d *demo) prepare() (log *os.File, err error) {
 		}
 	}
 	d.from = time.Now().Add(-demoHistory).UTC()
+	period, faults := time.Duration(0), 50
+	if d.name == sim.GraphService { // which is asked less often
+		period, faults = graphPeriod, 12
+	}
 	d.world, err = sim.NewWorld(d.dir, sim.WorldOptions{
-		Delay: demoDelay,
+		Delay:   demoDelay,
+		Service: d.name,
+		Period:  period,
 		Microsoft: sim.Options{
 			Rows:     sim.Rows{From: d.from, PerSecond: d.rate, Late: 0.05, LateBy: demoLate},
 			Throttle: sim.Throttle{Every: 20, Pause: time.Second},
-			Faults:   sim.Faults{Every: 50},
+			Faults:   sim.Faults{Every: faults},
 		},
 	})
 	if err != nil {
@@ -149,10 +163,10 @@ Edit the script while this runs: in lib/message_trace.star, for example, add
 
     "Starling": "was here",
 
-to the fields of light. Or break it, and see what the log says while the old one goes on.
+to the fields of %s. Or break it, and see what the log says while the old one goes on.
 
-`, d.rate, d.world.ConfigFile(), filepath.Join(d.dir, "scripts", "office365_exchange_message_service.star"),
-		filepath.Join(d.dir, "starling.log"), d.service.listen)
+`, d.rate, d.world.ConfigFile(), filepath.Join(d.dir, "scripts", d.name+".star"),
+		filepath.Join(d.dir, "starling.log"), d.service.listen, map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name])
 }
 
 // watch shows progress until the time is up, or ctx ends.

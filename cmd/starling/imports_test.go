@@ -88,6 +88,23 @@ func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
 	}
 }
 
+// TestTheSimulatorSharesNoCode holds that what judges the collector is not made of it.
+func TestTheSimulatorSharesNoCode(t *testing.T) {
+	t.Parallel()
+	for _, p := range ours(t) {
+		if p.ImportPath != module+"/cmd/internal/sim" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if strings.Contains(imported, ".") || strings.HasPrefix(imported, module+"/") {
+				t.Errorf("the simulator imports %s; it may import the standard library only", imported)
+			}
+		}
+		return
+	}
+	t.Error("there is no simulator")
+}
+
 func folder(path string) string {
 	floor, _, _ := strings.Cut(strings.TrimPrefix(path, module+"/"), "/")
 	return floor

@@ -19,6 +19,7 @@ import (
 // simulateFlags are the flags of the command simulate.
 type simulateFlags struct {
 	listen, dir string
+	api         string
 	seed        uint64
 	rate        float64
 	history     time.Duration
@@ -42,7 +43,7 @@ it could be seen, and every status with its first moment.
 ` + listSwitches(),
 		Example: `  starling simulate --dir try
   starling simulate --tls --rate 50 --fault data=10:reset,cut --fault quota=20 --fault principal=2m
-  starling pull --config try/config/config.yaml office365_exchange_message_service`,
+  starling pull --config try/config/config.yaml office365_exchange_message_graph_service`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
@@ -52,12 +53,29 @@ it could be seen, and every status with its first moment.
 	}
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address to answer at")
 	c.Flags().StringVar(&f.dir, "dir", "", "folder for the configuration (default: a new temporary one)")
+	apiFlag(c, &f.api, "graph")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "makes the mail: the same seed makes the same mail")
 	c.Flags().Float64Var(&f.rate, "rate", 0.2, "rows per second")
 	c.Flags().DurationVar(&f.history, "history", 72*time.Hour, "how far back there is mail at the start")
 	c.Flags().BoolVar(&f.tls, "tls", false, "answer over TLS, with an authority of its own in certs/")
 	c.Flags().StringArrayVar(&f.faults, "fault", nil, "NAME or NAME=VALUE, see above")
 	return c
+}
+
+// apiFlag adds the flag that chooses which of Microsoft's two APIs the configuration uses.
+func apiFlag(c *cobra.Command, api *string, otherwise string) {
+	c.Flags().StringVar(api, "api", otherwise, "graph, or report for the Reporting Web Service: which one the configuration uses")
+}
+
+// serviceOf returns the service for an API.
+func serviceOf(api string) (string, error) {
+	switch api {
+	case "graph":
+		return sim.GraphService, nil
+	case "report":
+		return sim.ReportService, nil
+	}
+	return "", usage("--api %s: it is graph or report", api)
 }
 
 func listSwitches() string {
@@ -70,7 +88,11 @@ func listSwitches() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func (p *program) simulate(ctx context.Context, f simulateFlags) (err error) {
+func (p *program) simulate(ctx context.Context, f simulateFlags) error {
+	service, err := serviceOf(f.api)
+	if err != nil {
+		return err
+	}
 	if f.rate <= 0 || f.history < 0 {
 		return usage("--rate must be more than 0, and --history not less")
 	}
@@ -101,17 +123,17 @@ func (p *program) simulate(ctx context.Context, f simulateFlags) (err error) {
 		return &failure{exitOther, err}
 	}
 	defer m.Close()
-	config, err := m.WriteConfig(f.dir, base, sim.ReportService, ca)
+	config, err := m.WriteConfig(f.dir, base, service, ca)
 	if err != nil {
 		return &failure{exitOther, err}
 	}
-	p.introduce(m, base, config)
+	p.introduce(m, base, config, service)
 	<-ctx.Done()
 	return p.concludeSimulation(m, from, filepath.Join(f.dir, "truth.jsonl"))
 }
 
 // introduce says where everything is.
-func (p *program) introduce(m *sim.Microsoft, base, config string) {
+func (p *program) introduce(m *sim.Microsoft, base, config, service string) {
 	o := m.Options()
 	fmt.Fprintf(p.stdout, `A simulated Microsoft answers at %[1]s until Ctrl-C.
 
@@ -123,7 +145,7 @@ func (p *program) introduce(m *sim.Microsoft, base, config string) {
 
 Try:  starling pull --config %[3]s %[4]s
 
-`, base, o.TenantID, config, sim.ReportService)
+`, base, o.TenantID, config, service)
 }
 
 // concludeSimulation writes the truth, and says what was asked.

@@ -261,3 +261,35 @@ func TestRowsOnTheWireAreTheRows(t *testing.T) {
 		}
 	}
 }
+
+// Payloads that others have kept have the members of ours, in whatever order they were kept.
+func TestRowsHaveTheMembersOfKeptPayloads(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, Options{Rows: hour(), PageSize: 2000})
+	query := window(now.Add(-4*time.Hour), now.Add(-time.Hour))
+	for _, test := range []struct{ fixture, format, theirs, ours string }{
+		{"splunk-soar/legacy_verbose_from_action_output.json", "&$format=json", ".d.results[]", ".d.results[]"},
+		{"sekoia/legacy_verbose_d_results.asupstream.json", "&$format=json", ".d.results[]", ".d.results[]"},
+		{"caml/Sample_MessageTrace_Entry.json", "", "[]", ".value[]"},
+	} {
+		_, body := c.get(c.report(query + test.format))
+		_, got := outline(t, body)
+		_, want := outline(t, fixture(t, test.fixture))
+		for path, kinds := range want {
+			member, inside := strings.CutPrefix(path, test.theirs)
+			if !inside {
+				continue
+			}
+			for _, kind := range kinds {
+				if !slices.Contains(got[test.ours+member], kind) {
+					t.Errorf("%s: %s is %s there, and %v here", test.fixture, path, kind, got[test.ours+member])
+				}
+			}
+		}
+		for path := range got {
+			if member, inside := strings.CutPrefix(path, test.ours); inside && want[test.theirs+member] == nil {
+				t.Errorf("%s: %s is not there", test.fixture, path)
+			}
+		}
+	}
+}

@@ -27,13 +27,8 @@ func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file stri
 			return "", err
 		}
 	}
-	o := m.Options()
-	resource := o.Resource
-	if service == GraphService {
-		resource = graphResource
-	}
 	var text bytes.Buffer
-	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": o, "Service": service, "Resource": resource,
+	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Resource": m.resource(service),
 		"CA": map[bool]string{true: authorityFile}[ca != nil]}); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
@@ -42,6 +37,14 @@ func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file stri
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
 	return file, nil
+}
+
+// resource is what tokens for a service are for.
+func (m *Microsoft) resource(service string) string {
+	if service == GraphService {
+		return graphResource
+	}
+	return m.Options().Resource
 }
 
 const authorityFile = "microsoft.crt"

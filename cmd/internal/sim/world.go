@@ -16,6 +16,7 @@ type WorldOptions struct {
 	Microsoft Options
 	Devo      DevoOptions
 	Name      string        // of the collector; default o365_emt_demo
+	Service   string        // default ReportService
 	Domain    string        // of the client certificate; default demo
 	Delay     time.Duration // override_delay_in_seconds; default 5 s
 	Period    time.Duration // request_period_in_seconds; default 1 s
@@ -66,6 +67,9 @@ func (o WorldOptions) withDefaults() WorldOptions {
 	if o.Name == "" {
 		o.Name = "o365_emt_demo"
 	}
+	if o.Service == "" {
+		o.Service = ReportService
+	}
 	if o.Domain == "" {
 		o.Domain = "demo"
 	}
@@ -106,6 +110,7 @@ func (w *World) WriteConfig(receiver string) error {
 	seconds := func(d time.Duration) int { return max(1, int(d/time.Second)) }
 	if err := configTemplate.Execute(&text, map[string]any{
 		"Name": o.Name, "Domain": o.Domain, "Host": host, "Port": port, "Base": w.Base, "Microsoft": w.Microsoft.Options(),
+		"Service": o.Service, "Resource": w.Microsoft.resource(o.Service), "Delayed": o.Service == GraphService,
 		"Delay": seconds(o.Delay), "Period": seconds(o.Period), "DaysBack": o.DaysBack,
 	}); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
@@ -148,11 +153,12 @@ inputs:
       client_id: {{.Microsoft.ClientID}}
       client_secret: {{printf "%q" .Microsoft.ClientSecret}}
     services:
-      office365_exchange_message_service:
+      {{.Service}}:{{if .Delayed}}
+        mode: delayed                          # default fresh, which asks again for what appears late{{end}}
         request_period_in_seconds: {{.Period}}
         override_delay_in_seconds: {{.Delay}}            # default 90000, as Microsoft shows some messages a day late
         # Only where the service is not at its usual address, as in national clouds.
         override_base_auth_url: {{.Base}}
-        override_base_resource_url: {{.Microsoft.Resource}}
+        override_base_resource_url: {{.Resource}}
         override_base_url: {{.Base}}
 `))
