@@ -249,6 +249,9 @@ func (tr *trial) settleAll(ctx context.Context) error {
 
 // pull runs one pull and takes in what it committed.
 func (tr *trial) pull(ctx context.Context) (killed bool, err error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	tr.mu.Lock()
