@@ -207,7 +207,13 @@ func (w *windows) Hash() (uint32, error) { return 0, errors.New("unhashable: win
 // Iterate plans up to the present moment. What becomes due while the loop runs is for the next pull:
 // otherwise a slow API would be asked for ever smaller windows without an end.
 func (w *windows) Iterate() starlark.Iterator {
-	return &windowIterator{windows: w, until: w.pull.Now().Add(-w.delay).Truncate(time.Second)}
+	return &windowIterator{windows: w, until: w.due()}
+}
+
+// due is up to when a range is complete by now. Where the answers of the API say that this machine's
+// clock is wrong, theirs counts.
+func (w *windows) due() time.Time {
+	return w.pull.APIClock().Now(w.pull.Now()).Add(-w.delay).Truncate(time.Second)
 }
 
 type windowIterator struct {
@@ -246,6 +252,10 @@ func (it *windowIterator) next() (*window, error) {
 			return nil, nil
 		}
 	}
+	now = it.pull.APIClock().Now(now)
+	if due := it.due(); due.Before(it.until) {
+		it.until = due // the first answers have told
+	}
 	start, err := it.start(now)
 	if err != nil {
 		return nil, err
@@ -261,7 +271,7 @@ func (it *windowIterator) next() (*window, error) {
 	if floor := it.floor(now); ask.Before(floor) {
 		ask = floor
 	}
-	return &window{start: ask, from: start, end: end, asked: now}, nil
+	return &window{windows: it.windows, start: ask, from: start, end: end, asked: now}, nil
 }
 
 // begin keeps where the very first window is to start. Where nothing that far back is due yet, the
@@ -312,6 +322,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 
 // window is one time range. In a script it has start and end.
 type window struct {
+	windows          *windows
 	start, from, end time.Time // start is from less the overlap
 	asked            time.Time
 	committed        bool
@@ -336,15 +347,25 @@ func (w *window) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
-// close stages that the window is done. Keys of rows that no later window can meet are forgotten.
+// close stages that the window is done. Keys of rows that no later window can meet are forgotten. What
+// was not over yet, as the answers meanwhile have told, is asked for again.
 func (w *window) close(p *engine.Pull) error {
-	text, err := json.Marshal(w.end)
+	end := w.end
+	if due := w.windows.due(); due.Before(end) {
+		end = due
+		if end.Before(w.from) {
+			end = w.from
+		}
+	}
+	text, err := json.Marshal(end)
 	if err != nil {
 		return err
 	}
 	p.SetCursor(engine.WindowCursor, text)
 	p.ForgetBefore(w.start.Add(-time.Hour))
-	p.Mark(engine.Mark{From: w.from, To: w.end, State: engine.SpanSettled, Swept: w.asked})
+	if end.After(w.from) {
+		p.Mark(engine.Mark{From: w.from, To: end, State: engine.SpanSettled, Swept: w.asked})
+	}
 	w.committed = true
 	return nil
 }

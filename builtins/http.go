@@ -27,6 +27,7 @@ import (
 //	client.get(path, *, params, headers, share, catch, ok)
 //	client.post(path, *, params, json, form, body, headers, share, catch, ok)
 //	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000)
+//	client.now()
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
 // same scheme, host and port, or a host in hosts or in starling.network.allow_hosts. Credentials, and
@@ -99,6 +100,8 @@ func (c *client) Attr(name string) (starlark.Value, error) {
 		return starlark.NewBuiltin("client.get", clientGet).BindReceiver(c), nil
 	case "post":
 		return starlark.NewBuiltin("client.post", clientPost).BindReceiver(c), nil
+	case "now":
+		return starlark.NewBuiltin("client.now", clientNow).BindReceiver(c), nil
 	case "pages":
 		return starlark.NewBuiltin("client.pages", clientPages).BindReceiver(c), nil
 	}
@@ -106,7 +109,7 @@ func (c *client) Attr(name string) (starlark.Value, error) {
 }
 
 // AttrNames lists the methods.
-func (c *client) AttrNames() []string { return []string{"get", "pages", "post"} }
+func (c *client) AttrNames() []string { return []string{"get", "now", "pages", "post"} }
 
 func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	c := &client{retry: defaultRetry()}

@@ -15,16 +15,16 @@ type gate = engine.Quota
 
 // gate returns the gate of the client's quota: that of its rate, or one for its credentials at its
 // origin, where somebody else's Retry-After counts for it too.
-func (c *client) gate(env *engine.Env) (*gate, error) {
+func (c *client) gate(p *engine.Pull) (*gate, error) {
 	if c.rate != nil {
-		return c.rate.gate(env)
+		return c.rate.gate(p)
 	}
 	who := ""
 	if c.auth != nil {
 		who = c.auth.identity()
 	}
 	key := "http.origin:" + origin(c.scope.base) + " " + who
-	return env.Shared.Get(key, func() any { return new(gate) }).(*gate), nil
+	return p.Env().Shared.Get(key, func() any { return new(gate) }).(*gate), nil
 }
 
 // A rate is how many requests may be sent. It is a value of scripts.
@@ -41,11 +41,11 @@ func (r *rate) Freeze()               {}
 func (r *rate) Truth() starlark.Bool  { return true }
 func (r *rate) Hash() (uint32, error) { return 0, errors.New("unhashable: http.rate") }
 
-func (r *rate) gate(env *engine.Env) (*gate, error) {
+func (r *rate) gate(p *engine.Pull) (*gate, error) {
 	if r.name == "" {
 		return r.own, nil
 	}
-	return env.Store.Quota(r.name)
+	return p.Env().Store.Quota(r.name, p.Now())
 }
 
 // pace is what a call of the client has to keep to. Each request keeps to the numbers of its own script.

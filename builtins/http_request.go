@@ -97,7 +97,7 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 			p.Env().Redactor.Add(escape(param.value, querySafe))
 		}
 	}
-	g, err := c.client.gate(p.Env())
+	g, err := c.client.gate(p)
 	if err != nil {
 		return nil, err
 	}

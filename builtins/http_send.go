@@ -86,14 +86,15 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 	late := fmt.Errorf("no complete answer within %v", Duration(limit))
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
 	defer cancel()
-	a, err = r.roundTrip(ctx, p.Env(), credentials)
+	a, err = r.roundTrip(ctx, p, credentials)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return a, cleanError(p.Env().Redactor, err)
 }
 
-func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials http.Header) (*answer, error) {
+func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials http.Header) (*answer, error) {
+	env := p.Env()
 	if err := env.Network.CheckURL(r.url); err != nil {
 		return nil, err
 	}
@@ -117,12 +118,14 @@ func (r *request) roundTrip(ctx context.Context, env *engine.Env, credentials ht
 	// Asked for here and not left to the transport, so that the size of what comes out is limited
 	// whatever the transport.
 	req.Header.Set("Accept-Encoding", "gzip")
+	sent := p.Now()
 	client := &http.Client{Transport: env.Transport, CheckRedirect: r.redirect(env.Network, credentials)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	noteClock(p, resp.Header, sent)
 	body, err = readBody(resp, env.Limits.ResponseBytes)
 	if err != nil {
 		return nil, err

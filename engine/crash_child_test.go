@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 		openChild(dir)
 		os.Exit(0)
 	}
+	if dir := os.Getenv("STARLING_QUOTA_DIR"); dir != "" {
+		quotaChild(dir)
+	}
 	os.Exit(m.Run())
 }
 

@@ -75,7 +75,7 @@ func New(config *Config, o Options) (*Engine, error) {
 		return nil, err
 	}
 	env.Store.guardSpace(env.Limits.DiskReserve, o.Logger)
-	if err := errors.Join(e.swap(p), e.observe()); err != nil {
+	if err := errors.Join(e.swap(p), e.observe(), e.observeQuotas()); err != nil {
 		p.abandon()
 		env.Store.Close()
 		return nil, err

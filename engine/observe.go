@@ -22,7 +22,8 @@ func (e *Engine) observe() error {
 	alarm, err7 := m.Int64ObservableGauge("starling.outbox.alarm", metric.WithDescription("1 from starling.limits.outbox_alarm on, 0 below."))
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
 	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink or collector expires."))
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
+	skew, err11 := m.Float64ObservableGauge("starling.clock.skew", metric.WithUnit("s"), metric.WithDescription("How far the API's clock is ahead of this machine's; 0 below half a minute."))
+	if err := errors.Join(err11, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -33,6 +34,7 @@ func (e *Engine) observe() error {
 				o.ObserveFloat64(behind, *c.LagSeconds, by)
 			}
 			o.ObserveInt64(failing, truth(c.State == "failing"), by)
+			o.ObserveFloat64(skew, c.ClockSkewSeconds, by)
 			if c.CertificateEnds != nil {
 				o.ObserveFloat64(ends, time.Until(*c.CertificateEnds).Seconds(), by)
 			}
@@ -58,7 +60,7 @@ func (e *Engine) observe() error {
 			o.ObserveInt64(low, truth(s.Disk.Low))
 		}
 		return nil
-	}, bytes, age, behind, failing, aside, share, alarm, ends, free, low)
+	}, bytes, age, behind, failing, aside, share, alarm, ends, free, low, skew)
 	return err
 }
 

@@ -34,7 +34,7 @@ func (p Pace) shared() bool { return p.Share > 0 && p.Share < 1 }
 
 // A Quota says when requests that count against the same allowance may be sent: in the order in which
 // they asked, none while the other side asked for a pause, and after a pause first one alone, so that a
-// crowd does not run into the next. The zero Quota is ready to use and not kept; Env.Quota returns those
+// crowd does not run into the next. The zero Quota is ready to use and not kept; Store.Quota returns those
 // that are common to all collectors and outlive the process. Its methods may be called from any goroutine.
 //
 // It counts what was sent and is no token bucket, because quotas are written as "n in any 5 minutes": a

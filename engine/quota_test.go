@@ -1,12 +1,16 @@
 package engine
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,7 +34,7 @@ func mustTake(t testing.TB, q *Quota, p *Pull, pace Pace) {
 
 func mustQuota(t testing.TB, s *Store, name string) *Quota {
 	t.Helper()
-	q, err := s.Quota(name)
+	q, err := s.Quota(name, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +176,7 @@ func TestARestartLoopKeepsTheQuota(t *testing.T) {
 			var sent []time.Time
 			for range 40 {
 				s := &Store{quotas: quotas{dir: dir}}
-				q, err := s.Quota("graph")
+				q, err := s.Quota("graph", time.Now())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -269,6 +273,91 @@ func TestAPauseOutlivesTheProcess(t *testing.T) {
 	})
 }
 
+var killedPace = Pace{N: 20, Per: 2 * time.Second}
+
+// quotaChild sends as fast as it may, and says when each was sent.
+func quotaChild(dir string) {
+	s := &Store{quotas: quotas{dir: dir}}
+	for {
+		q, err := s.Quota("killed", time.Now())
+		if err == nil {
+			_, err = q.Take(quotaPull(context.Background(), s), "", killedPace)
+		}
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		fmt.Println(q.all[len(q.all)-1].UnixNano())
+	}
+}
+
+// A process that is really killed again and again, in the middle of sending.
+func TestKilledProcessesKeepTheQuota(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var sent []time.Time
+	for life := range 6 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "STARLING_QUOTA_DIR="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			nanos, err := strconv.ParseInt(lines.Text(), 10, 64)
+			if err != nil {
+				t.Fatalf("the child said %q", lines.Text())
+			}
+			sent = append(sent, time.Unix(0, nanos))
+			if n == 3+life {
+				cmd.Process.Kill() // what it says until it is dead counts as well
+			}
+		}
+		cmd.Wait()
+	}
+	if got := mostIn(sent, killedPace.Per); got > killedPace.N || len(sent) < 6*4 {
+		t.Errorf("got %d requests within %v, of %d, want at most %d", got, killedPace.Per, len(sent), killedPace.N)
+	}
+}
+
+func TestStatusShowsQuotas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{}
+		q := mustQuota(t, s, "graph")
+		mustQuota(t, s, "another")
+		p := quotaPull(t.Context(), s)
+		pace := Pace{N: 4, Per: time.Minute}
+		half := pace
+		half.Share = 0.5
+		mustTake(t, q, p, pace)
+		time.Sleep(time.Minute)
+		mustTake(t, q, p, half)
+		turn, err := q.Take(p, "", pace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait := turn.Throttled(time.Now(), 0)
+		until := time.Now().Add(wait).UTC()
+		done := make(chan bool)
+		go func() { mustTake(t, q, p, pace); done <- true }()
+		synctest.Wait()
+		want := QuotaStatus{Quota: "graph", Limit: 4, PerSeconds: 60, Used: 2, UsedShared: 1, Waiting: 1, PausedUntil: &until, Trying: true, Throttled: 1}
+		if got := s.Quotas(time.Now()); len(got) != 2 || got[0].Quota != "another" || !reflect.DeepEqual(got[1], want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		<-done
+		got := s.Quotas(time.Now())[1]
+		if got.PausedUntil != nil || got.Trying || got.Waiting != 0 || got.Waits != 1 || got.WaitedSeconds != wait.Seconds() {
+			t.Errorf("after the pause: got %+v", got)
+		}
+	})
+}
+
 func TestQuotaFilesDoNotGrow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -306,7 +395,7 @@ func TestWhatCannotBeKeptIsNotSent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Store{quotas: quotas{dir: filepath.Join(dir, "file")}}).Quota("q"); CodeOf(err, "") != CodeStore {
+	if _, err := (&Store{quotas: quotas{dir: filepath.Join(dir, "file")}}).Quota("q", time.Now()); CodeOf(err, "") != CodeStore {
 		t.Errorf("got %v, want an error of the store", err)
 	}
 }

@@ -49,8 +49,8 @@ type quotas struct {
 }
 
 // Quota returns the quota of a name, which all collectors of the process share and the state directory
-// keeps.
-func (s *Store) Quota(name string) (*Quota, error) {
+// keeps. Now is the time of whoever asks.
+func (s *Store) Quota(name string, now time.Time) (*Quota, error) {
 	s.quotas.mu.Lock()
 	defer s.quotas.mu.Unlock()
 	if q := s.quotas.all[name]; q != nil {
@@ -61,7 +61,7 @@ func (s *Store) Quota(name string) (*Quota, error) {
 	}
 	q := &Quota{name: name}
 	if s.quotas.dir != "" {
-		if err := q.open(filepath.Join(s.quotas.dir, quotaDir), time.Now()); err != nil {
+		if err := q.open(filepath.Join(s.quotas.dir, quotaDir), now); err != nil {
 			return nil, storeError("read what was sent of the quota "+name, err, "check the free space and the health of the state directory's disk")
 		}
 	}

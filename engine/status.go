@@ -16,6 +16,7 @@ type Status struct {
 	Outbox     OutboxStatus      `json:"outbox"`
 	Aside      []AsideFile       `json:"aside,omitempty"` // files of events that were set aside
 	Reloads    []ReloadStatus    `json:"reloads"`         // the latest of each subject
+	Quotas     []QuotaStatus     `json:"quotas"`          // those with names, once they are used
 	Disk       *DiskStatus       `json:"disk,omitempty"`  // of the state directory; absent if it is not watched
 }
 
@@ -43,6 +44,9 @@ type CollectorStatus struct {
 	Last        PullStats                  `json:"last"`
 	Cursors     map[string]json.RawMessage `json:"cursors,omitempty"`
 	LagSeconds  *float64                   `json:"lag_seconds,omitempty"` // from the end of the last committed window to now
+	// ClockSkewSeconds is how far the API's clock is ahead of this machine's, negative if it is behind;
+	// absent when it is not worth a thought.
+	ClockSkewSeconds float64 `json:"clock_skew_seconds,omitempty"`
 
 	CertificateEnds *time.Time `json:"certificate_ends,omitempty"` // of the certificate that it signs in with
 }
@@ -109,7 +113,7 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	s := Status{Name: e.config.Name, Started: e.started, Config: FileStatus{e.config.File, e.loaded},
 		Collectors: []CollectorStatus{}, Sinks: []SinkStatus{}, Reloads: e.reloads.list(), Outbox: e.env.outbox(now),
-		Disk: e.env.Store.Disk()}
+		Quotas: e.env.Store.Quotas(now), Disk: e.env.Store.Disk()}
 	cursors, _ := e.env.Store.Cursors()
 	s.Aside, _ = e.env.Store.Aside()
 	for _, key := range sortedKeys(e.collectors) {
@@ -119,6 +123,7 @@ func (e *Engine) Status() Status {
 		c.mu.Unlock()
 		cs.Cursors = cursors[key]
 		cs.LagSeconds = lag(cs.Cursors, now)
+		cs.ClockSkewSeconds = c.env.Shared.apiClock(key).Skew().Seconds()
 		if ends := c.script.Load().ends.UTC(); !ends.IsZero() {
 			cs.CertificateEnds = &ends
 		}

@@ -25,7 +25,8 @@ const (
 	KeyAttempt   = attribute.Key("http.request.resend_count")
 	KeyBytes     = attribute.Key("bytes")
 	KeyEvents    = attribute.Key("events")
-	KeyKind      = attribute.Key("kind") // what was reloaded: "script", "config", "certificate"
+	KeyQuota     = attribute.Key("quota") // name of a quota
+	KeyKind      = attribute.Key("kind")  // what was reloaded: "script", "config", "certificate"
 )
 
 // Telemetry is every span and metric of the engine, in one place. Spans are named "pull", "request",

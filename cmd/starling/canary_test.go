@@ -115,6 +115,7 @@ func canaryAPI(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		io.WriteString(w, "<title>"+html.EscapeString(said)+"</title>")
 	case path == "/echo/429":
+		w.Header().Set("Retry-After", "1") // or everybody waits for half a minute
 		w.WriteHeader(http.StatusTooManyRequests)
 		fmt.Fprintf(w, `{"message": %q}`, said)
 	case path == "/echo/400":

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// skewMatters is from which difference on the API's clock counts instead of this machine's.
+	skewMatters = 30 * time.Second
+	// skewAlarm is from which difference on a person is told.
+	skewAlarm  = 5 * time.Minute
+	skewRepeat = time.Hour
+	// skewAnswers is how many answers are looked at. The earliest time that one of them says counts: the
+	// clock of one server that is ahead must not lead to a range that is not over yet.
+	skewAnswers = 8
+	// skewTrust is how many answers it takes to believe that the API is ahead. To be late harms nothing.
+	skewTrust = 3
+)
+
+// An APIClock is what an API's answers say about this machine's clock. The zero APIClock believes it. Its
+// methods may be called from any goroutine.
+type APIClock struct {
+	mu    sync.Mutex
+	skews []time.Duration // of the latest answers: how far the API is ahead of this machine
+	last  time.Time
+	told  time.Time
+}
+
+// APIClock returns the clock that the answers to this pull's collector have set.
+func (p *Pull) APIClock() *APIClock { return p.env.Shared.apiClock(p.collector) }
+
+func (s *Shared) apiClock(collector string) *APIClock {
+	return s.Get("clock:"+collector, func() any { return new(APIClock) }).(*APIClock)
+}
+
+// Note takes the time date, whole seconds, that an answer says it was made at; it was between sent and
+// received by this machine's clock. It reports whether a person should be told how far they differ.
+func (c *APIClock) Note(date, sent, received time.Time) (skew time.Duration, tell bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepped(received)
+	switch {
+	case date.After(received):
+		skew = date.Sub(received.Round(0))
+	case date.Add(time.Second).Before(sent):
+		skew = date.Sub(sent.Round(0))
+	}
+	c.skews = append(c.skews, skew)
+	if len(c.skews) > skewAnswers {
+		c.skews = c.skews[1:]
+	}
+	now := c.skew()
+	if now.Abs() <= skewAlarm || !c.told.IsZero() && received.Sub(c.told) < skewRepeat {
+		return now, false
+	}
+	c.told = received
+	return now, true
+}
+
+// stepped forgets what is known if this machine's clock was set since.
+func (c *APIClock) stepped(now time.Time) {
+	if !c.last.IsZero() {
+		step := now.Round(0).Sub(c.last.Round(0)) - now.Sub(c.last)
+		if step.Abs() > skewMatters/2 {
+			c.skews = nil
+		}
+	}
+	c.last = now
+}
+
+func (c *APIClock) skew() time.Duration {
+	if len(c.skews) == 0 {
+		return 0
+	}
+	least := c.skews[0]
+	for _, s := range c.skews {
+		least = min(least, s)
+	}
+	if least > 0 && len(c.skews) < skewTrust || least.Abs() <= skewMatters {
+		return 0
+	}
+	return least
+}
+
+// Skew returns how far the API is ahead of this machine, negative if it is behind; 0 if it is not worth
+// a thought.
+func (c *APIClock) Skew() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.skew()
+}
+
+// Now corrects now, a time of this machine.
+func (c *APIClock) Now(now time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepped(now)
+	return now.Add(c.skew())
+}
