@@ -26,6 +26,39 @@ func NewDocument(body []byte) (starlark.Value, error) {
 	return decode(text), nil
 }
 
+// strictDocument is NewDocument for a body that must not have anything that only a broken transport, or
+// a broken writer, makes: bytes that are not UTF-8, or a key twice in an object that is not in a list.
+func strictDocument(body []byte) (starlark.Value, error) {
+	if !utf8.Valid(body) {
+		return nil, errors.New("it has bytes that are not UTF-8")
+	}
+	v, err := NewDocument(body)
+	if err == nil {
+		err = noKeyTwice(v, 0)
+	}
+	return v, err
+}
+
+// noKeyTwice looks for repeated keys in a record and in the records that are its fields.
+func noKeyTwice(v starlark.Value, depth int) error {
+	r, ok := v.(*Record)
+	if !ok || depth > 2 {
+		return nil
+	}
+	r.parse()
+	if r.twice != "" {
+		return fmt.Errorf("it has the key %.80q twice", r.twice)
+	}
+	for i := range r.fields {
+		if r.fields[i].raw[0] == '{' {
+			if err := noKeyTwice(r.valueAt(i), depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkJSON returns body as JSON text without white space around it. It is valid JSON and UTF-8,
 // nested at most maxDepth deep, and holds no control characters but white space between tokens.
 func checkJSON(body []byte) (string, error) {

@@ -20,6 +20,7 @@ type pages struct {
 	next   pager
 	max    int
 	xml    bool // pages may be XML too
+	strict bool // what only a broken transport makes is no page
 }
 
 var _ starlark.Iterable = (*pages)(nil)
@@ -38,7 +39,7 @@ func (ps *pages) Iterate() starlark.Iterator {
 func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	ps := &pages{thread: thread, max: 10_000, call: call{client: b.Receiver().(*client), method: http.MethodGet}}
 	var next starlark.Value
-	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max, "xml??", &ps.xml)
+	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max, "xml??", &ps.xml, "strict??", &ps.strict)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,14 @@ func (it *pageIterator) step() (*response, error) {
 
 // parse finds fault with a page that cannot be read.
 func (ps *pages) parse(r *request, a *answer) (err error) {
-	if !ps.xml || !saysXML(a.header) {
+	switch {
+	case ps.xml && saysXML(a.header):
+	case ps.strict:
+		if a.doc, err = strictDocument(a.body); err != nil {
+			return notJSON(ps.pull, r, a, err)
+		}
+		return nil
+	default:
 		return parseBody(ps.pull, r, a)
 	}
 	if a.xml, err = decodeXML(a.body); err != nil {

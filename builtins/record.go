@@ -22,6 +22,7 @@ type Record struct {
 	fields    []recordField
 	index     map[string]int // places in fields, when there are many
 	split     bool
+	twice     string // a key that the text has twice
 	frozen    bool
 	iterating int
 }
@@ -85,7 +86,7 @@ func (r *Record) parse() {
 	gjson.Parse(r.raw).ForEach(func(key, value gjson.Result) bool {
 		f := recordField{key: key.Str, raw: value.Raw}
 		if i := r.find(f.key); i >= 0 {
-			r.fields[i] = f
+			r.fields[i], r.twice = f, f.key
 		} else {
 			r.add(f)
 		}

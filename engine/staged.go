@@ -23,3 +23,19 @@ func (p *Pull) Staged() ([]Event, error) {
 	}
 	return all, nil
 }
+
+// Kept returns the committed events from a chunk on that are kept for some output, and the number of the
+// chunk after them: for tests and tools. Events of chunks that are not kept any more are left out.
+func (s *Store) Kept(from uint64) (events []Event, next uint64, err error) {
+	s.mu.Lock()
+	from, next = max(from, s.first), s.head
+	s.mu.Unlock()
+	for id := from; id < next; id++ {
+		c, _, err := s.chunk(id)
+		if err != nil {
+			return nil, from, err
+		}
+		events = append(events, c.events...)
+	}
+	return events, next, nil
+}
