@@ -122,7 +122,9 @@ func TestSendEndsWithThePull(t *testing.T) {
 			rows, middle := 0, 1000
 			event := starlark.NewBuiltin("event", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 				if rows++; rows == middle {
-					end(reason)
+					if name == "cancelled" {
+						end(reason)
+					}
 					<-ctx.Done()
 				}
 				return args[0], nil
