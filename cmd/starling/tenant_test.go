@@ -215,15 +215,13 @@ type lag struct {
 	median, longest time.Duration
 }
 
-// freshRows is how late a row may appear that the fresh lane is to find: its overlap, less its own age.
-const freshRows = 55 * time.Minute
-
-// lag is that of the fresh rows which could be seen first between two times.
-func (c *tenant) lag(from, to time.Time) lag {
+// lag is that of the rows which could be seen first between two times, and appeared at most late after
+// they were received.
+func (c *tenant) lag(from, to time.Time, late time.Duration) lag {
 	c.t.Helper()
 	var took []time.Duration
-	for row := range c.m.RowsBy(from.Add(-freshRows), to, to) {
-		if row.Visible.Before(from) || row.Visible.Sub(row.Received) > freshRows {
+	for row := range c.m.RowsBy(from.Add(-late), to, to) {
+		if row.Visible.Before(from) || row.Visible.Sub(row.Received) > late {
 			continue
 		}
 		at, ok := c.first[row.Identity()]
