@@ -14,6 +14,7 @@ import (
 type sweep struct {
 	it         *sweepIterator
 	lane       string
+	sized      string // under which name its size is kept: the lane, mostly
 	start, end time.Time
 	asked      time.Time        // when it was handed out
 	before     engine.PullStats // at that moment
@@ -79,15 +80,12 @@ func (w *sweep) commit(p *engine.Pull) error {
 	var err error
 	switch w.lane {
 	case laneFresh:
-		if w.end.After(w.it.at) {
-			w.it.at = w.end
-		}
 		var was time.Time
 		if was, err = timeCursor(p, freshCursor); err == nil && w.end.After(was) {
 			err = advance(p, freshCursor, w.end)
 		}
-		if !w.it.at.Before(w.it.to) {
-			w.it.sizes.setFreshAt(w.it.round)
+		if err == nil {
+			err = w.it.freshDone(w, w.end)
 		}
 	case laneRescan:
 		w.it.sizes.rescanned(w.end)
@@ -103,7 +101,7 @@ func (w *sweep) commit(p *engine.Pull) error {
 		return err
 	}
 	p.Mark(m)
-	state := w.it.sizes.good(w.lane, w.end.Sub(w.start), p.Stats.Pages-w.before.Pages, p.Stats.Rows-w.before.Rows)
+	state := w.it.sizes.good(w.sized, w.end.Sub(w.start), p.Stats.Pages-w.before.Pages, p.Stats.Rows-w.before.Rows)
 	if err := setJSON(p, sweepsCursor, state); err != nil {
 		return err
 	}
@@ -156,7 +154,7 @@ func sweepFail(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 
 // failed remembers that w failed and why.
 func (w *sweep) failed(reason string, failure *engine.Error) {
-	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Now(), failure)
+	w.it.sizes.bad(w.sized, w.end.Sub(w.start), w.it.pull.Now(), failure)
 	w.note(reason)
 }
 
@@ -183,12 +181,12 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	}
 	w.closed = true
 	p.AbandonSweep()
-	to := earliest(w.end, w.start.Add(w.it.sizes.gapStep(w.lane)))
+	to := earliest(w.end, w.start.Add(w.it.sizes.gapStep(w.sized)))
 	p.Logger().Warn("gap: the API refuses this range, it cannot be pulled", "from", w.start, "to", to, "lane", w.lane, "reason", reason)
 	p.Mark(engine.Mark{From: w.start, To: to, State: engine.SpanGap, Reason: reason})
 	switch w.lane {
 	case laneFresh:
-		w.it.at = to
+		err = w.it.freshDone(w, to)
 	case laneRescan:
 		w.it.sizes.rescanned(to)
 	case laneSettle:

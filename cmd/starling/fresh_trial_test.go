@@ -11,6 +11,7 @@ import (
 const (
 	largeRows = 447_000
 	largePage = 5000
+	mostPages = 40               // of a window: with 60 it fails, and has to be asked for again
 	usuallyBy = 10 * time.Minute // 9 of 10 rows appear
 )
 
@@ -40,9 +41,12 @@ func TestFreshLagOfALargeTenant(t *testing.T) {
 			fresh := w.lag(from, w.clock().Add(-20*time.Minute), c.late)
 			log := w.m.Log()
 			busiest := sim.Busiest(log, "graph", quotaPer)
-			t.Logf("lag %v; %d requests, at most %d in %v, %d rows sent", fresh, len(log), busiest, quotaPer, len(w.sent))
+			t.Logf("lag %v; %d requests, at most %d in %v, at most %d for a window; %d rows sent", fresh, len(log), busiest, quotaPer, w.mostPages(), len(w.sent))
 			if fresh.longest >= 15*time.Minute {
 				t.Errorf("the lag is %v, want less than 15 minutes", fresh)
+			}
+			if n := w.mostPages(); n > mostPages {
+				t.Errorf("a window had %d pages", n)
 			}
 			if busiest > 90 {
 				t.Errorf("%d requests in %v", busiest, quotaPer)

@@ -114,7 +114,7 @@ func (c *tenant) start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.env = &engine.Env{Logger: slog.New(slog.DiscardHandler), Telemetry: engine.NewTelemetry(nil, nil), Transport: c,
+	c.env = &engine.Env{Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Telemetry: engine.NewTelemetry(nil, nil), Transport: c,
 		Shared: &engine.Shared{}, Redactor: &engine.Redactor{}, Limits: engine.Limits{}.WithDefaults(), Store: store, Clock: &engine.Clock{Now: c.clock, Wait: c.sleep}}
 	library := &engine.Library{Builtin: c.scripts(), Predeclared: builtins.All()}
 	sources, err := library.Read()
@@ -207,6 +207,22 @@ func (c *tenant) report() engine.CoverageReport {
 		c.t.Fatal(err)
 	}
 	return r
+}
+
+// mostPages is the most pages that a window had.
+func (c *tenant) mostPages() (most int) {
+	pages := 0
+	for _, r := range c.m.Log() {
+		if r.API != "graph" {
+			continue
+		}
+		if !r.Link {
+			pages = 0
+		}
+		pages++
+		most = max(most, pages)
+	}
+	return most
 }
 
 // A lag is how long rows took from when they could be seen to their commit.
