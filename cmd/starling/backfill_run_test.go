@@ -116,7 +116,7 @@ func TestBackfillBesideARunningStarling(t *testing.T) {
 	ask := []string{"backfill", sim.GraphService, "--from", age, "--to", settled}
 
 	b.says(append(ask, "--dry-run"), "  requests         about ", "  share of quota   at most 67 of 90 requests in 5m (74%)", "  time             about ")
-	b.says([]string{"coverage", "--from", age}, "it was never asked for", "do:  starling backfill office365_exchange_message/10001/"+sim.GraphService+" --from "+age)
+	b.says([]string{"coverage", "--from", age}, "it was never asked for", "do:  starling backfill "+sim.GraphService+" --from "+age)
 	if c := b.coverage(); c.Backfill != nil || c.Complete {
 		t.Fatalf("after a dry run: %+v", c)
 	}
