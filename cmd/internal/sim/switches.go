@@ -58,7 +58,8 @@ func faultSwitches() []Switch {
 			o.TokenFaults, err = parseFaults(v)
 			return err
 		}},
-		{"throttle", "N[:PAUSE]", "every N-th request to the report is answered with 429, and all others until the pause is over", setThrottle},
+		{"throttle", "N[:PAUSE]", "every N-th request for data is answered with 429, and all others until the pause is over", setThrottle},
+		{"repeat", "N", "every N-th row comes twice", count(func(o *Options, n int) { o.Repeat = n })},
 		{"quota", "N", "requests a tenant may make in 5 minutes, of each API; Graph allows 100", count(func(o *Options, n int) {
 			o.Quota.Requests, o.Graph.Quota.Requests = n, n
 		})},
