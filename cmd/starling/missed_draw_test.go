@@ -58,7 +58,7 @@ func (tr *trial) draw() sim.Options {
 		tr.answerBytes, tr.stagedBytes = 64<<10, 256<<10
 	}
 	// Winter time begins on the 7th in some zones.
-	tr.begin = time.Date(2021, 11, 3, r.IntN(24), r.IntN(60), r.IntN(60), 0, time.UTC)
+	tr.begin = time.Date(2021, 11, 3, r.IntN(24), r.IntN(60), r.IntN(60), 37, time.UTC) // no row has such a fraction, and no pull begins at a row
 	tr.end = tr.begin.Add(time.Duration(2+r.IntN(5)) * time.Hour)
 	rows := float64(pick(r, 20, 100, 400)) / (12 * 3600)
 	for range r.IntN(3) {

@@ -234,7 +234,7 @@ func (tr *trial) judge(context.Context) error {
 			return fmt.Errorf("an event of no row: %s", id)
 		}
 		if err := tr.judgeRow(row, tr.sent[id]); err != nil {
-			return fmt.Errorf("the row of %v, visible %v, was sent with %q: %w", row.Received, row.Visible, tr.sent[id], err)
+			return fmt.Errorf("the row %s of %v, visible %v, was sent with %q: %w", id, row.Received, row.Visible, tr.sent[id], err)
 		}
 	}
 	log := tr.m.Log()
