@@ -33,7 +33,7 @@ func TestNothingIsMissed(t *testing.T) {
 		runTrials(t, []uint64{uint64(*missedSeed)})
 		return
 	}
-	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 12)
+	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 5)
 	seeds := slices.Clone(failedSchedules)
 	for n := range count {
 		if seed := from + n; !slices.Contains(failedSchedules, seed) {
