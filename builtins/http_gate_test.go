@@ -278,11 +278,11 @@ func TestManyCollectorsMakeNoRetryStorm(t *testing.T) {
 			time.Sleep(time.Second)
 			api.ServeHTTP(w, r)
 		})
-		s := n.load(t, `api = http.client(base, rate = http.rate(1000, per = "5m", name = "storm"))`+tenRequests)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		var wg sync.WaitGroup
 		for range 50 {
+			s := n.load(t, `api = http.client(base, rate = http.rate(1000, per = "5m", name = "storm"))`+tenRequests)
 			wg.Go(func() {
 				for i := 0; i < 3 && ctx.Err() == nil; i++ {
 					if _, err := s.pull(ctx); err != nil {

@@ -64,7 +64,7 @@ def test_pull(t):
         fail(error)
 `
 
-var placedError = regexp.MustCompile(`(^|\n)(builtin:(x|lib/y)\.star:[0-9]+:[0-9]+|settings:[0-9]+:[0-9]+): .`)
+var placedError = regexp.MustCompile(`(^|\n)(builtin:(x|lib/y)\.star:[0-9]+:[0-9]+|settings(:[0-9]+:[0-9]+)?): .`)
 
 // FuzzScript: any text as a script, and as a file that it loads, is refused at a line and column of one
 // of the two, or runs until it ends, fails or meets a limit.

@@ -33,6 +33,7 @@ func newStorm(t *testing.T, window int, latency time.Duration) (w *sim.World, fr
 	}
 	t.Cleanup(func() { w.Close() })
 	edit(t, w.ConfigFile(), "request_period_in_seconds: 1", fmt.Sprintf("request_period_in_seconds: 1\n        window_in_seconds: %d", window))
+	edit(t, w.ConfigFile(), "request_period_in_seconds: 1", "requests_per_second: 100000\n        request_period_in_seconds: 1")
 	edit(t, w.ConfigFile(), "outputs:\n", "starling:\n  listen: \"off\"\n\noutputs:\n")
 	return w, from, to
 }
@@ -72,14 +73,14 @@ func waitComplete(t *testing.T, w *sim.World, from, to time.Time) {
 // breakages are ways to break a script, each with a piece of the error that names its place.
 func breakages() []struct{ name, old, new, want string } {
 	return []struct{ name, old, new, want string }{
-		{"syntax", "def pull():", "def pull(:", ".star:9"},
-		{"undefined name", "checkpoint.commit(window)", "checkpoint.comit(window)\n    undefined_name()", "undefined: undefined_name"},
-		{"top level", "DAY = 24 * 3600", "DAY = 24 // 0", "division by zero"},
-		{"wrong type", `min_length = 1, doc = "Directory (tenant) ID."`, `min_length = "1", doc = ""`, "min_length"},
-		{"no such argument", "times = 4,", "tmes = 4,", "tmes"},
-		{"load", `load("lib/message_trace.star", "next_page", "send")`, `load("lib/mesage_trace.star", "next_page", "send")`, "did you mean"},
-		{"undeclared setting", `"window_in_seconds"`, `"window_seconds"`, "window_in_seconds"},
-		{"indentation", "    for window in", "  for window in", ".star:"},
+		{"syntax", "def pull():", "def pull(:", "got ':', want ')'"},
+		{"undefined name", "timeout = timeout,", "timeout = undefined_name,", "undefined: undefined_name"},
+		{"top level", "days_back_setting(10)", "days_back_setting(10 // 0)", "division by zero"},
+		{"wrong type", "default = 100000, min = 1,", `default = 100000, min = "1",`, "in config.int"},
+		{"no such argument", `path = "/ecp`, `pth = "/ecp`, "pth"},
+		{"load", `load("lib/message_trace.star"`, `load("lib/mesage_trace.star"`, "did you mean"},
+		{"undeclared setting", `config.int("requests_per_second"`, `config.int("requests_a_second"`, "requests_per_second: unknown key"},
+		{"indentation", "        sweep(window", "      sweep(window", ".star:"},
 		{"no pull", "def pull():", "def poll():", "no function pull()"},
 		{"failing test", `"Accept": "application/json"`, `"Accept": "text/html"`, "_test.star:"},
 	}
