@@ -203,7 +203,8 @@ func earliest(all, shared []time.Time, at time.Time, pace Pace) time.Time {
 	for {
 		next := room(all, at, pace.N, pace.Per)
 		if pace.shared() {
-			next = room(shared, next, max(1, int(float64(pace.N)*pace.Share)), pace.Per)
+			n := max(1, int(float64(pace.N)*pace.Share))
+			next = room(shared, spread(shared, next, n, pace.Per), n, pace.Per)
 		}
 		if next.Equal(at) {
 			return at

@@ -139,10 +139,15 @@ func (t *ledgerTool) printPlan(key string, p builtins.BackfillPlan) {
 		fmt.Fprintf(out, "  share of quota   unknown: %s\n", why)
 		return
 	}
-	may := max(1, int(float64(rate.N)*backfillShare))
+	may, took := takes(p.Requests, rate)
 	fmt.Fprintf(out, "  share of quota   at most %d of %d requests in %s (%d%%); the rest is left to fresh data\n", may, rate.N, ageText(rate.Per), 100*may/rate.N)
-	took := time.Duration(float64(p.Requests) / float64(may) * float64(rate.Per))
 	fmt.Fprintf(out, "  time             %s %s, if starling runs and nothing else uses that share\n", about, max(took, time.Minute).Round(time.Minute))
+}
+
+// takes says how many requests of a rate a backfill may use, and how long so many take with them.
+func takes(requests int64, rate engine.Rate) (may int, long time.Duration) {
+	may = max(1, int(float64(rate.N)*backfillShare))
+	return may, time.Duration(float64(requests) / float64(may) * float64(rate.Per))
 }
 
 // slowest is the quota of a collector that lets the fewest requests through, or why it is not known.

@@ -23,7 +23,9 @@ type simulateFlags struct {
 	seed        uint64
 	rate        float64
 	history     time.Duration
+	from        string
 	tls         bool
+	requests    bool
 	faults      []string
 }
 
@@ -33,17 +35,22 @@ func newSimulate(p *program) *cobra.Command {
 		Use:   "simulate",
 		Short: "Be a Microsoft that scripts and configurations can be tried against",
 		Long: `Answers as Microsoft does: the sign-in, the message trace of Graph and that of the Reporting Web
-Service, with pages, quotas, rows that appear late and statuses that change. Its mail is made from
---seed. It writes a configuration that points to it into --dir, and ends on Ctrl-C. Then it writes
-what there was to be collected to truth.jsonl in that folder: each row with the moment from which on
-it could be seen, and every status with its first moment.
+Service, with pages, quotas, rows that appear late and statuses that change. It writes a
+configuration that points to it into --dir, and a certificate that the application may sign in with.
 
---fault makes it behave badly, or just differently; it can be given many times:
+It ends on Ctrl-C. Then it writes what there was to be collected to truth.jsonl in that folder, each
+row with the moment from which on it could be seen, and every status with its first moment. If the
+configuration was used, it says what of that is in events.jsonl, and what is not goes to
+missing.jsonl. Rows that are younger than the service asks for, or that nobody has asked for since
+they appeared, are missing too.
 
+The same --seed, --rate and --from make the same mail, so that a state directory can be used again.
+
+--fault makes it behave badly, or just differently. It can be given many times:
 ` + listSwitches(),
 		Example: `  starling simulate --dir try
-  starling simulate --tls --rate 50 --fault data=10:reset,cut --fault quota=20 --fault principal=2m
-  starling pull --config try/config/config.yaml office365_exchange_message_graph_service`,
+  starling simulate --tls --rate 50 --requests --fault data=10:reset,cut --fault quota=20
+  starling run --config try/config/config.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
@@ -54,10 +61,12 @@ it could be seen, and every status with its first moment.
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address to answer at")
 	c.Flags().StringVar(&f.dir, "dir", "", "folder for the configuration (default: a new temporary one)")
 	apiFlag(c, &f.api, "graph")
-	c.Flags().Uint64Var(&f.seed, "seed", 1, "makes the mail: the same seed makes the same mail")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "makes the mail")
 	c.Flags().Float64Var(&f.rate, "rate", 0.2, "rows per second")
-	c.Flags().DurationVar(&f.history, "history", 72*time.Hour, "how far back there is mail at the start")
+	c.Flags().DurationVar(&f.history, "history", 72*time.Hour, "how far back there is mail at the start; it begins with the day, UTC")
+	c.Flags().StringVar(&f.from, "from", "", "when the mail begins, such as 2026-11-24T00:00:00Z, in place of --history")
 	c.Flags().BoolVar(&f.tls, "tls", false, "answer over TLS, with an authority of its own in certs/")
+	c.Flags().BoolVar(&f.requests, "requests", false, "show each request and what became of it")
 	c.Flags().StringArrayVar(&f.faults, "fault", nil, "NAME or NAME=VALUE, see above")
 	return c
 }
@@ -78,14 +87,55 @@ func serviceOf(api string) (string, error) {
 	return "", usage("--api %s: it is graph or report", api)
 }
 
+// listSwitches is what --fault can be, group by group.
 func listSwitches() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	group := ""
 	for _, s := range sim.Switches() {
-		fmt.Fprintf(w, "  %s\t%s\n", s, s.Help)
+		if s.Group != group {
+			group = s.Group
+			fmt.Fprintf(w, "\n  %s\n", group)
+		}
+		fmt.Fprintf(w, "    %s\t%s\n", s, s.Help)
 	}
 	_ = w.Flush() // a builder takes everything
+	fmt.Fprintf(&b, "\n  kinds, for data and tokens; without any they are 500, 503, reset, truncated, cut and html in turn\n")
+	for _, fault := range sim.AllFaults() {
+		fmt.Fprintf(&b, "    %-15s %s\n", fault, fault.Describe())
+	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// options are those of the Microsoft that the flags describe.
+func (f *simulateFlags) options() (sim.Options, error) {
+	if f.rate <= 0 || f.rate > 1e6 {
+		return sim.Options{}, usage("--rate %g: it is more than 0, and at most 1000000", f.rate)
+	}
+	if f.history < 0 {
+		return sim.Options{}, usage("--history %s: it cannot be negative", f.history)
+	}
+	from := time.Now().Add(-f.history).UTC().Truncate(24 * time.Hour)
+	if f.from != "" {
+		var err error
+		if from, err = time.Parse(time.RFC3339, f.from); err != nil {
+			return sim.Options{}, usage("--from %s: it is a moment such as 2026-11-24T00:00:00Z", f.from)
+		}
+	}
+	o := sim.Options{
+		Seed: f.seed,
+		Rows: sim.Rows{From: from.UTC(), PerSecond: f.rate, Delays: sim.UsualDelays(), Evolve: 0.2, EvolveBy: 2 * time.Hour},
+		Token: sim.Token{
+			RefreshToken: "simulated-refresh-token",
+			Identity:     sim.Identity{Header: "simulated"},
+		},
+	}
+	for _, fault := range f.faults {
+		if err := sim.SetSwitch(&o, fault); err != nil {
+			return o, usage("--fault %w", err)
+		}
+	}
+	return o, nil
 }
 
 func (p *program) simulate(ctx context.Context, f simulateFlags) error {
@@ -93,15 +143,12 @@ func (p *program) simulate(ctx context.Context, f simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.rate <= 0 || f.history < 0 {
-		return usage("--rate must be more than 0, and --history not less")
+	o, err := f.options()
+	if err != nil {
+		return err
 	}
-	from := time.Now().Add(-f.history).UTC()
-	o := sim.Options{Seed: f.seed, Rows: sim.Rows{From: from, PerSecond: f.rate, Delays: sim.UsualDelays(), Evolve: 0.2, EvolveBy: 2 * time.Hour}}
-	for _, fault := range f.faults {
-		if err := sim.SetSwitch(&o, fault); err != nil {
-			return usage("--fault %w", err)
-		}
+	if f.requests {
+		o.OnRequest = p.showRequest
 	}
 	if f.dir == "" {
 		if f.dir, err = os.MkdirTemp("", "starling-simulate-"); err != nil {
@@ -127,44 +174,8 @@ func (p *program) simulate(ctx context.Context, f simulateFlags) error {
 	if err != nil {
 		return &failure{exitOther, err}
 	}
-	p.introduce(m, base, config, service)
+	p.introduceSimulation(m, base, config)
 	<-ctx.Done()
-	return p.concludeSimulation(m, from, filepath.Join(f.dir, "truth.jsonl"))
-}
-
-// introduce says where everything is.
-func (p *program) introduce(m *sim.Microsoft, base, config, service string) {
-	o := m.Options()
-	fmt.Fprintf(p.stdout, `A simulated Microsoft answers at %[1]s until Ctrl-C.
-
-  Graph          %[1]s/v1.0/admin/exchange/tracing/messageTraces   (also beta)
-  report         %[1]s/ecp/reportingwebservice/reporting.svc/MessageTrace
-  sign-in        %[1]s/%[2]s/oauth2/v2.0/token   (also oauth2/token)
-  identity       %[1]s/metadata/identity/oauth2/token
-  configuration  %[3]s
-
-Try:  starling pull --config %[3]s %[4]s
-
-`, base, o.TenantID, config, service)
-}
-
-// concludeSimulation writes the truth, and says what was asked.
-func (p *program) concludeSimulation(m *sim.Microsoft, from time.Time, file string) error {
-	truth, err := os.Create(file)
-	if err != nil {
-		return &failure{exitOther, err}
-	}
-	o := m.Options()
-	now := o.Now().Add(o.Skew)
-	err = m.WriteTruth(truth, from, now, now)
-	if closing := truth.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return &failure{exitOther, err}
-	}
-	c := m.Counters()
-	fmt.Fprintf(p.stdout, "It gave %d tokens, and answered %d requests with %d rows on %d pages; %d with 429, %d badly, %d with 400, %d with 401 or 403.\nWhat there was to be collected is in %s\n",
-		c.Tokens, c.Requests, c.Rows, c.Pages, c.Throttled, c.Faults, c.BadRequests, c.Unauthorized, file)
-	return nil
+	_ = m.Close() // what is asked from now on belongs to no truth
+	return p.concludeSimulation(m, f.dir)
 }

@@ -121,9 +121,17 @@ func (s *scene) pace(done, all int) {
 // complete reports whether every row has arrived.
 func (s *scene) complete() bool { return s.receiver.arrived() >= s.rows }
 
-// more waits until more events have arrived than n, and reports whether they did in time.
-func (s *scene) more(ctx context.Context, n int, within time.Duration) bool {
-	return poll(ctx, within, func() bool { return s.receiver.arrived() > n })
+// more waits until more than n events have arrived. It gives up when for so long none has come.
+func (s *scene) more(ctx context.Context, n int, quiet time.Duration) bool {
+	for {
+		before := s.receiver.arrived()
+		if before > n {
+			return true
+		}
+		if !poll(ctx, quiet, func() bool { return s.receiver.arrived() > before }) {
+			return false
+		}
+	}
 }
 
 // poll waits until ok, and reports whether it was in time.

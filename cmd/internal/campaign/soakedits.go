@@ -45,6 +45,9 @@ func (k *soaker) nearSide(ctx context.Context) error {
 	}
 	n := 0
 	replace := func(text []byte, old, new string) string {
+		if !strings.Contains(string(text), old) {
+			panic(fmt.Sprintf("the text to edit does not contain %q", old))
+		}
 		n++
 		return strings.Replace(string(text), old, new, 1) + fmt.Sprintf("\n# edit %d\n", n)
 	}
@@ -100,10 +103,10 @@ func (k *soaker) nearSide(ctx context.Context) error {
 func brokenScripts() [][2]string {
 	return [][2]string{
 		{"def pull():", "def pull(:"},
-		{"checkpoint.commit(window)", "undefined_name()"},
-		{"DAY = 24 * 3600", "DAY = 24 // 0"},
-		{"times = 4,", "tmes = 4,"},
-		{`load("lib/message_trace.star", "next_page", "send")`, `load("lib/mesage_trace.star", "next_page", "send")`},
+		{"timeout = timeout,", "timeout = undefined_name,"},
+		{"days_back_setting(10)", "days_back_setting(10 // 0)"},
+		{`path = "/ecp`, `pth = "/ecp`},
+		{`load("lib/message_trace.star"`, `load("lib/mesage_trace.star"`},
 		{`"Accept": "application/json"`, `"Accept": "text/html"`}, // its test fails
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -158,6 +159,24 @@ func hostCertificate(host string) (config *tls.Config, ca []byte, err error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, encode("CERTIFICATE", a.cert.Raw), err
+}
+
+// applicationCertificate makes a certificate that an application can sign in with, and that with its key in PEM.
+func applicationCertificate() (cert *x509.Certificate, both []byte, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := certificate(3, "simulated application")
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cert, err = x509.ParseCertificate(raw); err != nil {
+		return nil, nil, err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	return cert, append(encode("CERTIFICATE", raw), encode("PRIVATE KEY", pkcs8)...), err
 }
 
 // issue makes a certificate and its key, in PEM.

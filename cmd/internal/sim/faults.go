@@ -32,6 +32,31 @@ const (
 	Huge           Fault = "huge"           // followed by 256 MiB of spaces
 )
 
+// Describe says in a few words what a fault does.
+func (f Fault) Describe() string {
+	return map[Fault]string{
+		ServerError:    "an internal error",
+		BadGateway:     "a web page of a gateway",
+		Unavailable:    "without Retry-After",
+		GatewayTimeout: "a gateway waited too long",
+		Reset:          "the connection is reset in the middle of the body",
+		ResetEarly:     "it is reset before the answer",
+		CloseEarly:     "it is closed before the answer",
+		Truncated:      "it is closed in the middle of the body, short of Content-Length",
+		CutChunks:      "it is closed in the middle of a chunked body",
+		Cut:            "half of the body, as if it were whole",
+		WebPage:        "200 with a web page, as of a proxy",
+		Redirect:       "302 to another host",
+		BadGzip:        "a compressed body with a wrong byte",
+		Slow:           "a byte in 10 s",
+		Hang:           "no answer until the client leaves",
+		TwiceKeys:      "the rows under a key that comes again, with none",
+		BOM:            "a byte order mark before the body",
+		BadUTF8:        "a byte that is not UTF-8 in some text",
+		Huge:           "followed by 256 MiB of spaces",
+	}[f]
+}
+
 // usualFaults are those of a Faults without Kinds: what a client meets now and then.
 var usualFaults = []Fault{ServerError, Unavailable, Reset, Truncated, Cut, WebPage}
 

@@ -150,6 +150,7 @@ func (m *Microsoft) list(r *http.Request, o *Options, beta bool, fault Fault) *r
 	}
 	if err != nil {
 		m.count(func(c *Counters) { c.BadRequests++ })
+		noteOf(r).Reason = err.Error()
 		return graphFailure(http.StatusBadRequest, "BadRequest", err.Error(), o)
 	}
 	note := noteOf(r)
@@ -171,7 +172,7 @@ func (m *Microsoft) graphPage(r *http.Request, q *graphQuery, o *Options, beta b
 	if m.emptyPage(o) {
 		limit = 0
 	}
-	write := graphRenderer{beta: beta, digits: o.Graph.Digits, recalled: prefersUnknown(r), text: renderer{raw: o.RawUnicode}, now: now}
+	write := graphRenderer{beta: beta, digits: o.Graph.Digits, full: o.FullFraction, recalled: prefersUnknown(r), text: renderer{raw: o.RawUnicode}, now: now}
 	body, rows, more := m.walk(q, &next, o.Graph.Paging == "cursor" || o.Graph.Paging == "", limit, visible, &write)
 	link := ""
 	if more {

@@ -11,7 +11,7 @@ func (m *Microsoft) details(r *http.Request, o *Options, version, id, recipient 
 	steps := []map[string]any{}
 	if row := m.delivery(identity(id, recipient), now); row != nil {
 		step := func(at time.Time, event, description string) {
-			steps = append(steps, map[string]any{"id": row.TraceID, "messageId": row.MessageID, "dateTime": graphTime(at, 0), "event": event,
+			steps = append(steps, map[string]any{"id": row.TraceID, "messageId": row.MessageID, "dateTime": graphTime(at, 0, false), "event": event,
 				"action": "", "description": description, "data": `<root><MEP Name="ServerHostName" String="SIM01MB0001" /></root>`})
 		}
 		step(row.Received, "Receive", "Message received by: SIM01MB0001.simulated.prod.outlook.com")

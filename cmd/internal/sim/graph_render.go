@@ -10,6 +10,7 @@ import (
 type graphRenderer struct {
 	beta     bool
 	digits   int
+	full     bool // with all of them, also zeros
 	recalled bool // the status recalled is written as such
 	text     renderer
 	now      time.Time
@@ -25,7 +26,7 @@ func (g *graphRenderer) row(b []byte, row *Row) []byte {
 	text(`,"senderAddress":`, row.Sender, false)
 	text(`,"recipientAddress":`, row.Recipient, false)
 	text(`,"messageId":`, row.MessageID, row.MessageID == "")
-	b = append(append(append(b, `,"receivedDateTime":"`...), graphTime(row.Received, g.digits)...), '"')
+	b = append(append(append(b, `,"receivedDateTime":"`...), graphTime(row.Received, g.digits, g.full)...), '"')
 	text(`,"subject":`, row.Subject, row.NoSubject)
 	b = strconv.AppendInt(append(b, `,"size":`...), int64(row.Size), 10)
 	text(`,"fromIP":`, row.FromIP, row.FromIP == "")
@@ -34,13 +35,17 @@ func (g *graphRenderer) row(b []byte, row *Row) []byte {
 	return append(b, '}')
 }
 
-// graphTime writes a moment with up to so many digits of a fraction. Digits beyond are cut off, not rounded.
-func graphTime(t time.Time, digits int) string {
+// graphTime writes a moment with up to so many digits of a fraction, or exactly so many. Digits beyond are cut off, not rounded.
+func graphTime(t time.Time, digits int, full bool) string {
 	const seconds = "2006-01-02T15:04:05"
 	if digits == 0 {
 		return t.Format(seconds + "Z")
 	}
-	return t.Format(seconds + "." + strings.Repeat("9", digits) + "Z")
+	digit := "9" // which leaves out zeros at the end
+	if full {
+		digit = "0"
+	}
+	return t.Format(seconds + "." + strings.Repeat(digit, digits) + "Z")
 }
 
 // graphStatus writes a status of the old report as the two versions of Graph do.

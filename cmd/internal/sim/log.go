@@ -24,6 +24,7 @@ type Request struct {
 	From, To time.Time // what was asked for, when it was understood
 	Link     bool      // it followed a link
 	Rows     int       // in the answer
+	Reason   string    // of a 400, and of what the sign-in refused
 }
 
 type noteKey struct{}

@@ -40,6 +40,7 @@ type Options struct {
 	OpenEnd       bool     // EndDate is exclusive
 	Zone          bool     // Received ends in Z in the light form and in Atom
 	RawUnicode    bool     // write characters beyond ASCII as they are, not as \u escapes
+	FullFraction  bool     // moments have all digits of their fraction, also zeros; those of Graph too
 	RetentionDays int      // default 10; the documentation once said 30
 	Overload      Overload // refuses windows with many rows
 	Gzip          bool     // compress for clients that take it
@@ -60,7 +61,8 @@ type Options struct {
 	Faults    Faults
 	Latency   time.Duration // before each answer
 
-	KeepLog bool // see Log
+	KeepLog   bool                         // see Log
+	OnRequest func(*http.Request, Request) // called after each answer, by many goroutines at a time
 	// CacheBytes is how much memory may hold rendered pages, so that a benchmark does not pay for making them: about 550 bytes
 	// a row. See Prerender. Only windows whose rows can change no more are kept.
 	CacheBytes int
@@ -166,7 +168,7 @@ func (m *Microsoft) Start(addr string) (base string, err error) {
 		return "", fmt.Errorf("start simulated Microsoft: %w", err)
 	}
 	m.serve(l)
-	return "http://" + l.Addr().String(), nil
+	return "http://" + reachable(l.Addr()), nil
 }
 
 // StartTLS serves on addr over TLS, with a certificate of an authority of its own, and returns the base URL and the authority in
@@ -185,7 +187,16 @@ func (m *Microsoft) StartTLS(addr string) (base string, ca []byte, err error) {
 		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
 	}
 	m.serve(l)
-	return "https://" + l.Addr().String(), ca, nil
+	return "https://" + reachable(l.Addr()), ca, nil
+}
+
+// reachable is how this machine reaches a listener, which may listen on all of its addresses.
+func reachable(a net.Addr) string {
+	tcp := *a.(*net.TCPAddr) // of a listener of tcp
+	if tcp.IP.IsUnspecified() {
+		tcp.IP = net.IPv4(127, 0, 0, 1)
+	}
+	return tcp.String()
 }
 
 func (m *Microsoft) serve(l net.Listener) {
@@ -253,13 +264,7 @@ func (m *Microsoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Request-Id", randomGUID())
 	note := &Request{At: o.Now()}
 	r = withNote(r, note)
-	if o.KeepLog {
-		defer func() {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.log = append(m.log, *note)
-		}()
-	}
+	defer m.note(r, note, &o)
 	path := strings.TrimSuffix(strings.ToLower(r.URL.Path), "/")
 	tenant, endpoint, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
@@ -277,6 +282,18 @@ func (m *Microsoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		values, _ := url.ParseQuery(r.URL.RawQuery)
 		body, contentType := shapeOf(values, r.Header.Get("Accept")).failure("Resource not found for the segment '" + path[strings.LastIndex(path, "/")+1:] + "'.")
 		(&reply{status: http.StatusNotFound, contentType: contentType, parts: [][]byte{[]byte(body)}}).send(w, r, "")
+	}
+}
+
+// note keeps what the log says about a request, and tells it.
+func (m *Microsoft) note(r *http.Request, note *Request, o *Options) {
+	if o.KeepLog {
+		m.mu.Lock()
+		m.log = append(m.log, *note)
+		m.mu.Unlock()
+	}
+	if o.OnRequest != nil {
+		o.OnRequest(r, *note)
 	}
 }
 

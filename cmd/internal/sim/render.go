@@ -15,6 +15,9 @@ const (
 	entity      = "TenantReporting.MessageTrace"
 )
 
+// fullDate has all digits of the fraction.
+const fullDate = "2006-01-02T15:04:05.0000000"
+
 // lightDate is how light JSON writes Received: no zone, and no zeros at the end of the fraction.
 const lightDate = "2006-01-02T15:04:05.9999999"
 
@@ -24,13 +27,17 @@ type renderer struct {
 	base       string // scheme and host the client used
 	raw        bool   // leave characters beyond ASCII as they are
 	zone       string // after Received, where it is not in milliseconds
+	date       string // the form of moments, without the zone
 	links      string
 	start, end string
 	now        time.Time // whose statuses are written
 }
 
 func newRenderer(q *query, base string, o *Options, now time.Time) renderer {
-	r := renderer{shape: q.shape, base: base, raw: o.RawUnicode, links: o.Links, now: now}
+	r := renderer{shape: q.shape, base: base, raw: o.RawUnicode, links: o.Links, now: now, date: lightDate}
+	if o.FullFraction {
+		r.date = fullDate
+	}
 	if q.shape == verbose {
 		r.start, r.end = verboseDate(q.start), verboseDate(q.end)
 		return r
@@ -38,7 +45,7 @@ func newRenderer(q *query, base string, o *Options, now time.Time) renderer {
 	if o.Zone {
 		r.zone = "Z"
 	}
-	r.start, r.end = q.start.Format(lightDate)+"Z", q.end.Format(lightDate)+"Z"
+	r.start, r.end = q.start.Format(r.date)+"Z", q.end.Format(r.date)+"Z"
 	return r
 }
 
@@ -56,7 +63,7 @@ func (r *renderer) row(b []byte, row *Row, index int) []byte {
 		b = append(b, `","type":"`+entity+`"},`...)
 		return append(r.fields(b, row, index, verboseDate(row.Received)), '}')
 	}
-	return append(r.fields(append(b, '{'), row, index, row.Received.Format(lightDate)+r.zone), '}')
+	return append(r.fields(append(b, '{'), row, index, row.Received.Format(r.date)+r.zone), '}')
 }
 
 func (r *renderer) fields(b []byte, row *Row, index int, received string) []byte {
@@ -145,7 +152,7 @@ func (r *renderer) entry(b []byte, row *Row, index int) []byte {
 	}
 	property("Organization", "", row.Organization, false)
 	property("MessageId", "", row.MessageID, row.MessageID == "")
-	property("Received", "DateTime", row.Received.Format(lightDate)+r.zone, false)
+	property("Received", "DateTime", row.Received.Format(r.date)+r.zone, false)
 	property("SenderAddress", "", row.Sender, false)
 	property("RecipientAddress", "", row.Recipient, false)
 	property("Subject", "", row.Subject, row.NoSubject)

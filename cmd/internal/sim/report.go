@@ -41,6 +41,7 @@ func (m *Microsoft) report(w http.ResponseWriter, r *http.Request, o *Options) {
 	}
 	if err != nil {
 		m.count(func(c *Counters) { c.BadRequests++ })
+		note.Reason = err.Error()
 		body, contentType := form.failure(err.Error())
 		(&reply{status: http.StatusBadRequest, contentType: contentType, parts: [][]byte{[]byte(body)}}).send(w, r, fault)
 		return

@@ -90,7 +90,7 @@ func (m *Microsoft) render(q *query, o *Options, base string, visible, now time.
 	p.count = max(0, min(limit, p.total-q.skip))
 	settled := len(q.terms) == 0 && ticks(q.end) < ticks(visible)-m.rows.lateBy
 	keep := o.CacheBytes > 0 && settled && o.Order != Shuffled
-	key := pageKey{shape: q.shape, start: ticks(q.start), end: ticks(q.end), skip: q.skip, count: p.count, order: o.Order, raw: o.RawUnicode, zone: o.Zone, open: o.OpenEnd}
+	key := pageKey{shape: q.shape, start: ticks(q.start), end: ticks(q.end), skip: q.skip, count: p.count, order: o.Order, raw: o.RawUnicode, zone: o.Zone, open: o.OpenEnd, full: o.FullFraction}
 	if q.shape != light { // the light form names the host in its envelope only
 		key.base = base
 	}
@@ -123,6 +123,7 @@ type pageKey struct {
 	order       Order
 	raw         bool
 	zone, open  bool
+	full        bool
 }
 
 // pageCache keeps the rendered rows of settled pages up to a number of bytes. It does not evict: it exists for benchmarks, which

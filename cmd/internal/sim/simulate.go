@@ -15,22 +15,37 @@ const (
 	GraphService  = "office365_exchange_message_graph_service"
 )
 
+// The files that WriteConfig names, below its folder.
+const (
+	EventsFile      = "events.jsonl" // where the configuration sends events
+	authorityFile   = "microsoft.crt"
+	applicationFile = "client.pem"
+)
+
 // WriteConfig writes dir/config/config.yaml, for somebody who wants to try a service against the simulator at an address. The first
-// pull starts where the rows do, and events go to the terminal. The folder also gets certs/microsoft.crt when ca, the authority of the address in PEM, is given.
+// pull starts where the rows do, and events go to dir/events.jsonl. The folder also gets certs/client.pem, which the application can
+// sign in with from now on, and certs/microsoft.crt when ca, the authority of the address in PEM, is given.
 func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file string, err error) {
+	cert, both, err := applicationCertificate()
+	if err != nil {
+		return "", fmt.Errorf("make certificates: %w", err)
+	}
+	m.Change(func(o *Options) { o.Token.Certificates = append(o.Token.Certificates, cert) })
+	files := map[string][]byte{applicationFile: both}
+	if ca != nil {
+		files[authorityFile] = ca
+	}
 	for _, folder := range []string{"config", "certs", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
 			return "", fmt.Errorf("write configuration: %w", err)
 		}
 	}
-	if ca != nil {
-		if err := writeFiles(filepath.Join(dir, "certs"), map[string][]byte{authorityFile: ca}); err != nil {
-			return "", err
-		}
+	if err := writeFiles(filepath.Join(dir, "certs"), files); err != nil {
+		return "", err
 	}
 	var text bytes.Buffer
-	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Days": m.days(), "Resource": m.resource(service),
-		"CA": map[bool]string{true: authorityFile}[ca != nil]}); err != nil {
+	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Days": m.days(service), "Resource": m.resource(service),
+		"CA": map[bool]string{true: authorityFile}[ca != nil], "Events": EventsFile, "Certificate": applicationFile, "AppService": appServicePath}); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
 	file = filepath.Join(dir, "config", "config.yaml")
@@ -48,15 +63,17 @@ func (m *Microsoft) resource(service string) string {
 	return m.Options().Resource
 }
 
-// days is how many days ago the rows begin, as far as the setting for it goes.
-func (m *Microsoft) days() int {
+// days is after how many days everything is older than the first row, as far as the service goes back.
+func (m *Microsoft) days(service string) int {
 	o := m.Options()
-	return min(graphDays, max(1, int(o.now().Sub(o.Rows.From)/(24*time.Hour))))
+	keeps := o.RetentionDays
+	if service == GraphService {
+		keeps = graphDays
+	}
+	return min(keeps, max(0, int(o.now().Sub(o.Rows.From)/(24*time.Hour)))+1)
 }
 
-const authorityFile = "microsoft.crt"
-
-var tryTemplate = template.Must(template.New("try").Parse(`# Office 365 message trace of a simulated Microsoft, to the terminal.
+var tryTemplate = template.Must(template.New("try").Parse(`# Office 365 message trace of a simulated Microsoft, to a file.
 globals:
   name: simulated
   id: not_used
@@ -70,8 +87,10 @@ starling:
     ca: {{.CA}}
 {{end}}
 outputs:
-  terminal:
-    type: console
+  events:
+    type: file
+    config:
+      path: {{.Events}}             # compared with the truth when the simulation ends
 
 inputs:
   office365_exchange_message:
@@ -82,6 +101,11 @@ inputs:
       tenant_id: {{.Microsoft.TenantID}}
       client_id: {{.Microsoft.ClientID}}
       client_secret: {{printf "%q" .Microsoft.ClientSecret}}
+      # Other ways to sign in; one of them can stand in place of client_secret.
+      # client_certificate: {{.Certificate}}
+      # managed_identity: true      # and in the environment IDENTITY_ENDPOINT={{.Base}}{{.AppService}} IDENTITY_HEADER={{.Microsoft.Token.Identity.Header}}
+      # refresh_token: {{.Microsoft.Token.RefreshToken}}
+      # refresh_token_key: what it is encrypted with, 32 bytes or more
     services:
       {{.Service}}:
         override_base_auth_url: {{.Base}}

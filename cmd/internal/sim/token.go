@@ -31,11 +31,16 @@ type Token struct {
 	Latency time.Duration
 	Quota   Quota
 
+	SecretUntil time.Time // from then on the client secret has expired; the zero time is never
+
 	Certificates []*x509.Certificate // of the application: client assertions must be signed with the key of one
 	Federated    Federated
 	Identity     Identity
 	RefreshToken string // the first one that grant_type=refresh_token takes; each use gives the next one and ends its own
 }
+
+// tokenFields are those of an answer.
+var tokenFields = []string{"token_type", "expires_in", "ext_expires_in", "access_token", "expires_on", "not_before", "resource", "refresh_token"}
 
 // token answers POST /{tenant}/oauth2/token (v1) and /{tenant}/oauth2/v2.0/token.
 func (m *Microsoft) token(w http.ResponseWriter, r *http.Request, o *Options, tenant string, v2 bool) {
@@ -68,6 +73,7 @@ func (m *Microsoft) grant(r *http.Request, o *Options, tenant string, v2 bool) *
 	}
 	if refusal != nil {
 		m.count(func(c *Counters) { c.TokenErrors++ })
+		noteOf(r).Reason = fmt.Sprintf("AADSTS%d: %s", refusal.code, refusal.text)
 		return refusal.reply(now)
 	}
 	text, lifetime := m.newToken(o, resource, now)
@@ -160,6 +166,9 @@ func (m *Microsoft) checkClient(r *http.Request, o *Options) *refused {
 		return &refused{401, 7000218, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."}
 	case secret != o.ClientSecret:
 		return &refused{401, 7000215, "invalid_client", "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '" + o.ClientID + "'."}
+	}
+	if until := o.Token.SecretUntil; !until.IsZero() && !o.now().Before(until) {
+		return refusalOf(7000222)
 	}
 	return nil
 }

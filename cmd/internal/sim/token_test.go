@@ -148,3 +148,19 @@ func TestTokenEndpointWantsPost(t *testing.T) {
 		t.Errorf("got %d %s", response.StatusCode, body)
 	}
 }
+
+func TestSecretExpires(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, Options{Token: Token{SecretUntil: now.Add(time.Hour)}})
+	c.sim.Change(func(o *Options) { o.Skew = time.Hour - time.Second })
+	if status, body := c.post(v2, nil); status != 200 {
+		t.Errorf("a second before: got %d %s", status, body)
+	}
+	c.sim.Change(func(o *Options) { o.Skew = time.Hour })
+	if status, body := c.post(v2, nil); status != 401 || !strings.Contains(string(body), "AADSTS7000222: ") {
+		t.Errorf("then: got %d %s", status, body)
+	}
+	if status, body := c.post(v2, map[string]string{"client_secret": "wrong"}); status != 401 || !strings.Contains(string(body), "AADSTS7000215: ") {
+		t.Errorf("with a wrong one: got %d %s", status, body)
+	}
+}
