@@ -24,9 +24,9 @@ func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
 	// What was settled meanwhile is not asked for any more: which of its rows were sent may be forgotten.
 	it.newer.from, it.older.from = latest(it.newer.from, begin), latest(it.older.from, begin)
 	switch {
-	case it.newer.left() && it.ready(laneFresh, now):
+	case it.newer.left() && it.ready(laneFresh):
 		return it.window(laneFresh, laneFresh, it.newer), nil
-	case it.older.left() && it.ready(sizedOlder, now):
+	case it.older.left() && it.ready(sizedOlder):
 		return it.window(laneFresh, sizedOlder, it.older), nil
 	}
 	return nil, nil
@@ -35,7 +35,8 @@ func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
 // beginFresh begins a fresh sweep if one is due.
 func (it *sweepIterator) beginFresh(now time.Time) error {
 	// A pull that begins a moment early must not leave it to the next one.
-	if now.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
+	clock := it.pull.Clock()
+	if clock.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
 		return nil
 	}
 	cursor, err := timeCursor(it.pull, freshCursor)
@@ -43,7 +44,7 @@ func (it *sweepIterator) beginFresh(now time.Time) error {
 		return err
 	}
 	to := now.Add(-it.fresh)
-	it.round, it.border = now, cursor
+	it.round, it.border = clock, cursor
 	// After a pause the newest rows come first, and the lane catchup sees to what is between.
 	if to.Sub(cursor) > max(it.overlap, 2*it.every) {
 		cursor, it.border = to.Add(-it.sizes.overlap(it.overlap)), time.Time{}

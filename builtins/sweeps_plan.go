@@ -15,11 +15,12 @@ type sweepIterator struct {
 	*sweeps
 	sizes   *sweepSizes
 	begun   time.Time
+	started time.Time // begun, for measuring
 	last    *sweep
 	newer   stretch   // what is left of the fresh sweep that is going on
 	older   stretch   // what is left of what it asks for again
 	border  time.Time // between the two; zero if it asks for nothing again
-	round   time.Time // when it began
+	round   time.Time // when it began, for measuring
 	turn    int       // of others
 	failure error     // of the last sweep that failed
 	kept    bool      // something was committed
@@ -32,7 +33,7 @@ func (s stretch) left() bool { return s.to.Sub(s.from) >= time.Second }
 
 // Iterate begins to plan.
 func (s *sweeps) Iterate() starlark.Iterator {
-	it := &sweepIterator{sweeps: s, begun: s.now()}
+	it := &sweepIterator{sweeps: s, begun: s.now(), started: s.pull.Clock()}
 	it.sizes = sizesOf(s)
 	s.pull.AtEnd(it.ended)
 	return it
@@ -79,8 +80,7 @@ func (it *sweepIterator) next() (*sweep, error) {
 // late reports whether most of the pull's time is used.
 func (it *sweepIterator) late() bool {
 	deadline, ok := it.pull.Context().Deadline()
-	begun := it.pull.Started()
-	return ok && it.pull.Now().Sub(begun) > time.Duration(float64(deadline.Sub(begun))*enough)
+	return ok && it.pull.Clock().Sub(it.started) > time.Duration(float64(deadline.Sub(it.started))*enough)
 }
 
 // end fails the pull if nothing at all worked, also when all that is left to do waits after a failure.
@@ -120,7 +120,7 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 	for range others {
 		lane := others[it.turn%len(others)]
 		it.turn++
-		if !it.ready(lane, now) {
+		if !it.ready(lane) {
 			continue
 		}
 		from, to, err := it.due(lane, now)
@@ -134,8 +134,9 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 	return nil, nil
 }
 
-func (it *sweepIterator) ready(lane string, now time.Time) bool {
+func (it *sweepIterator) ready(lane string) bool {
 	until, failure := it.sizes.held(lane)
+	now := it.pull.Clock()
 	if now.Before(until) {
 		if it.failure == nil && failure != nil {
 			failure.Wait = until.Sub(now)
@@ -171,12 +172,13 @@ func (it *sweepIterator) due(lane string, now time.Time) (from, to time.Time, er
 	if lane == laneCatchup {
 		return it.find(floor, fresh, func(s engine.Span) bool { return s.Swept.IsZero() && s.State != engine.SpanGap })
 	}
-	return it.sizes.rescanRange(now, it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
+	return it.sizes.rescanRange(it.pull.Clock(), it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
 }
 
-// dueSettle returns what is old enough to be swept for the last time.
+// dueSettle returns what is old enough to be swept for the last time. What is too old to be asked for is
+// given up only by the clock of the API: before its first answer, it is the one to say so.
 func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, err error) {
-	if floor := it.floor(now); settled.Before(floor) {
+	if floor := it.floor(now); settled.Before(floor) && it.pull.APIClock().Heard() {
 		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", settled, "to", floor)
 		it.pull.Mark(engine.Mark{From: settled, To: floor, State: engine.SpanGap, Reason: reasonRetention})
 		if err := advance(it.pull, engine.WindowCursor, floor); err != nil {
@@ -187,7 +189,7 @@ func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, 
 		}
 		settled = floor
 	}
-	until := it.begun.Add(-it.settles)
+	until := earliest(it.begun, now).Add(-it.settles) // the first answers may have told that it is earlier
 	// Beside fresh sweeps there is no hurry, and a window of a few minutes costs as much as one of many.
 	if it.fresh > 0 && until.Sub(settled) < min(it.sizes.of(laneSettle), settleAtLeast) {
 		return from, to, nil
