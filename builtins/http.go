@@ -39,7 +39,7 @@ import (
 // particular to the API; it ends the message of the error.
 //
 // With catch, a failure that lasts is a response whose .error says what failed. Not caught are what a
-// person must act on (401, 403, sign-in), what is told to wait, and the end of the pull's time.
+// person must act on (401, 403, sign-in, 404 and 410 with a hint), what is told to wait, and the end of the pull's time.
 //
 // A response has .status, .headers, .text and .url; r["key"] reads its JSON, r.json() is all of it.
 //

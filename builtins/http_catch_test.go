@@ -44,7 +44,7 @@ var lasting = []struct {
 		w.WriteHeader(400)
 		io.WriteString(w, `{"error":{"code":"BadRequest","message":"Invalid StartDate value. The StartDate can't be older than 90 days from today."}}`)
 	}, "400", "400 Bad Request: BadRequest: Invalid StartDate value.", 1},
-	{"gone", func(w http.ResponseWriter) { w.WriteHeader(410) }, "410", "410 Gone (it was retired)", 1},
+	{"gone", func(w http.ResponseWriter) { w.WriteHeader(410) }, "410", "410 Gone", 1},
 	{"trouble of the service", func(w http.ResponseWriter) { w.WriteHeader(500) }, "500", "500 Internal Server Error", 4},
 	{"bad gateway", func(w http.ResponseWriter) { w.WriteHeader(502) }, "502", "502 Bad Gateway", 4},
 	{"unavailable", func(w http.ResponseWriter) { w.WriteHeader(503) }, "503", "503 Service Unavailable", 4},
@@ -85,7 +85,7 @@ func TestLastingFailuresAreGivenToTheScript(t *testing.T) {
 			t.Parallel()
 			n := newNetTest(t, func(w http.ResponseWriter, r *http.Request) { c.answer(w) })
 			n.env.Limits.ResponseBytes = 4096
-			client := `base, retry = http.retry(3, backoff = 0.001), hints = {410: "it was retired"}`
+			client := `base, retry = http.retry(3, backoff = 0.001)`
 			v, err := n.pullOnce(t, client, `
 for page in api.pages("/x", next = "n", catch = True):
     return [page.status, page.error]`)
@@ -140,6 +140,8 @@ func TestWhatNoScriptCanCureIsNotCaught(t *testing.T) {
 	}{
 		{401, "", engine.CodeAuth},
 		{403, "", engine.CodeAuth},
+		{404, "", engine.CodeConfig},
+		{410, "", engine.CodeConfig},
 		{429, "", engine.CodeThrottled},
 		{503, "600", engine.CodeThrottled},
 		{500, "600", engine.CodeThrottled},
@@ -151,7 +153,7 @@ func TestWhatNoScriptCanCureIsNotCaught(t *testing.T) {
 			w.WriteHeader(c.status)
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // less than any pause
-		_, err := n.load(t, "api = http.client(base)\ndef pull():\n    return api.get('/', catch = True)").pull(ctx)
+		_, err := n.load(t, "api = http.client(base, hints = {404: 'it is elsewhere', 410: 'it was retired'})\ndef pull():\n    return api.get('/', catch = True)").pull(ctx)
 		cancel()
 		wantError(t, err, c.code, fmt.Sprint(c.status))
 	}

@@ -13,6 +13,7 @@ import (
 func noteClock(p *engine.Pull, h http.Header, sent time.Time) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || h.Get("Age") != "" {
+		p.APIClock().Silent(p.Now())
 		return
 	}
 	if skew, tell := p.APIClock().Note(date, sent, p.Now()); tell {

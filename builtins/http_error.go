@@ -70,7 +70,11 @@ func notJSON(p *engine.Pull, r *request, a *answer, err error) error {
 	if isJSON := strings.Contains(kind, "json"); isJSON && err != nil {
 		text += " (" + p.Env().Redactor.Redact(err.Error()) + ")"
 	}
-	return &engine.Error{Code: engine.CodeUpstream, Op: r.op(p) + ": " + a.statusText(), Err: errors.New(text)}
+	e := &engine.Error{Code: engine.CodeUpstream, Op: r.op(p) + ": " + a.statusText(), Err: errors.New(text)}
+	if strings.Contains(kind, "html") {
+		e.Hint = "this is a web page, mostly of a proxy or of a sign-in that stands in between, or of a service that has moved: check starling.network.proxy and the address"
+	}
+	return e
 }
 
 // excerptError is what the other side says went wrong, and the id under which it can be asked about it.

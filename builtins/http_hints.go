@@ -63,6 +63,9 @@ func (c *client) judge(p *engine.Pull, r *request, a *answer) *failure {
 	hint, byText := c.hints.find(a)
 	if hint != "" {
 		f.err.Hint = hint
+		if a.status == http.StatusNotFound || a.status == http.StatusGone {
+			f.err.Code = engine.CodeConfig // what is not there does not come back by asking often
+		}
 	}
 	// Whoever says unauthorized and why is not asking for a new token.
 	f.lasting = byText && a.status == http.StatusUnauthorized

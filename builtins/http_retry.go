@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -90,12 +89,12 @@ func statusList(list *starlark.List) ([]int, error) {
 }
 
 // delay returns how long to wait after the n-th failure, counted from 0. Jitter comes on top.
-func (r *retryPolicy) delay(n int) time.Duration {
+func (r *retryPolicy) delay(p *engine.Pull, n int) time.Duration {
 	wait := min(r.backoff<<min(n, 20), r.cap)
 	if wait <= 0 {
 		wait = r.cap
 	}
-	return wait + rand.N(wait/4+1)
+	return wait + p.Jitter(wait/4)
 }
 
 // maxRetryAfter bounds what is read; a gate waits for less.
@@ -210,7 +209,7 @@ func (x *exchange) try(p *engine.Pull, r *request) (*answer, *failure) {
 
 // again waits until the request can be sent again, or returns why it is not.
 func (x *exchange) again(p *engine.Pull, r *request, f *failure, failed int) *failure {
-	wait := x.retry.delay(failed)
+	wait := x.retry.delay(p, failed)
 	if !f.again || failed >= x.retry.times || !p.CanWait(wait) {
 		return f
 	}
@@ -232,6 +231,9 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	}
 	if err := authorize(); err != nil {
 		return nil, 0, failureOf(p, r, err)
+	}
+	if err := p.TakeLimits(r.op(p)); err != nil {
+		return nil, version, failureOf(p, r, err)
 	}
 	turn, err := x.gate.Take(p, r.op(p), x.pace)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"starling/engine"
 )
 
 func TestRetryAfterIsSecondsOrADate(t *testing.T) {
@@ -46,16 +48,17 @@ func FuzzRetryAfter(f *testing.F) {
 func TestDelaysGrowUpToTheCap(t *testing.T) {
 	t.Parallel()
 	r := &retryPolicy{backoff: 2 * time.Second, cap: 8 * time.Second}
+	p := engine.NewPull(t.Context(), testEnv(t), "in/1/svc")
 	for n, want := range []time.Duration{2, 4, 8, 8, 8} {
 		want *= time.Second
 		for range 100 {
-			if got := r.delay(n); got < want || got > want+want/4 {
+			if got := r.delay(p, n); got < want || got > want+want/4 {
 				t.Fatalf("delay %d: got %v, want %v and up to a quarter", n, got, want)
 			}
 		}
 	}
 	r.cap = time.Hour
-	if got := r.delay(1000); got < time.Hour || got > 75*time.Minute {
+	if got := r.delay(p, 1000); got < time.Hour || got > 75*time.Minute {
 		t.Errorf("delay 1000: got %v", got)
 	}
 }

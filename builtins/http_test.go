@@ -174,7 +174,7 @@ func TestAnswersThatAreNotJSONSaySo(t *testing.T) {
 		io.WriteString(w, "<html><title>Proxy login</title>")
 	})
 	_, err := n.pullOnce(t, `base`, `return api.get("/a")["value"]`)
-	wantError(t, err, engine.CodeUpstream, n.base+"/a: 200 OK: want JSON, got text/html", "Proxy login")
+	wantError(t, err, engine.CodeUpstream, n.base+"/a: 200 OK: want JSON, got text/html", "Proxy login", "check starling.network.proxy")
 }
 
 func TestGzipIsReadWithinTheLimit(t *testing.T) {

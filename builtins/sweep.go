@@ -16,6 +16,8 @@ type sweep struct {
 	lane       string
 	start, end time.Time
 	asked      time.Time        // when it was handed out
+	clock      time.Time        // that moment, for measuring
+	heard      bool             // the API had told its time before
 	before     engine.PullStats // at that moment
 	swept      bool             // all of it was swept before
 	closed     bool
@@ -55,7 +57,7 @@ func (w *sweep) final() bool { return w.lane == laneSettle || w.lane == laneBack
 
 // open hands w out.
 func (it *sweepIterator) open(w *sweep) error {
-	w.asked, w.before = it.pull.Now(), it.pull.Stats
+	w.asked, w.clock, w.heard, w.before = it.now(), it.pull.Clock(), it.pull.APIClock().Heard(), it.pull.Stats
 	if w.lane == laneSettle && it.fresh > 0 {
 		c, err := it.pull.Coverage(w.start, w.end)
 		if err != nil {
@@ -79,12 +81,13 @@ func (w *sweep) commit(p *engine.Pull) error {
 	var err error
 	switch w.lane {
 	case laneFresh:
+		m.To = earliest(m.To, w.it.now()) // rows of what is still to come by the clock of the API do not exist yet
 		if w.end.After(w.it.at) {
 			w.it.at = w.end
 		}
 		var was time.Time
-		if was, err = timeCursor(p, freshCursor); err == nil && w.end.After(was) {
-			err = advance(p, freshCursor, w.end)
+		if was, err = timeCursor(p, freshCursor); err == nil && m.To.After(was) {
+			err = advance(p, freshCursor, m.To)
 		}
 		if !w.it.at.Before(w.it.to) {
 			w.it.sizes.setFreshAt(w.it.round)
@@ -126,6 +129,13 @@ func (w *sweep) settle(p *engine.Pull, m *engine.Mark) error {
 		p.Logger().Warn("a range was swept too early by the clock of the API and is swept once more", "from", w.start, "to", w.end, "age", age.String())
 		return nil
 	}
+	if floor := w.it.floor(w.it.now().Add(w.clock.Sub(p.Clock()))); !w.heard && w.start.Before(floor) {
+		// It was asked for without knowing that it is too old; what came may be a part of it.
+		gap := earliest(floor, w.end)
+		p.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", w.start, "to", gap)
+		p.Mark(engine.Mark{From: w.start, To: gap, State: engine.SpanGap, Reason: reasonRetention})
+		m.From = gap
+	}
 	m.State = engine.SpanSettled
 	p.ForgetBefore(w.start.Add(-time.Hour))
 	return advance(p, engine.WindowCursor, w.end)
@@ -156,7 +166,7 @@ func sweepFail(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 
 // failed remembers that w failed and why.
 func (w *sweep) failed(reason string, failure *engine.Error) {
-	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Now(), failure)
+	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Clock(), failure)
 	w.note(reason)
 }
 
@@ -183,7 +193,11 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	}
 	w.closed = true
 	p.AbandonSweep()
-	to := earliest(w.end, w.start.Add(w.it.sizes.gapStep(w.lane)))
+	to := w.start.Add(w.it.sizes.gapStep(w.lane))
+	if floor := w.it.floor(w.it.now()); w.start.Before(floor) && p.APIClock().Heard() {
+		to = floor // it came too late
+	}
+	to = earliest(w.end, to)
 	p.Logger().Warn("gap: the API refuses this range, it cannot be pulled", "from", w.start, "to", to, "lane", w.lane, "reason", reason)
 	p.Mark(engine.Mark{From: w.start, To: to, State: engine.SpanGap, Reason: reason})
 	switch w.lane {

@@ -95,8 +95,10 @@ func checkpointSweeps(thread *starlark.Thread, b *starlark.Builtin, args starlar
 	return s, err
 }
 
-// now is the time of the pull, in whole seconds.
-func (s *sweeps) now() time.Time { return s.pull.Now().Truncate(time.Second) }
+// now is the time, in whole seconds; that of the API where its answers say that this machine's is wrong.
+func (s *sweeps) now() time.Time {
+	return s.pull.APIClock().Now(s.pull.Now()).UTC().Truncate(time.Second)
+}
 
 // floor is the oldest moment that the API can be asked for, a second after now.
 func (s *sweeps) floor(now time.Time) time.Time {

@@ -15,9 +15,10 @@ type sweepIterator struct {
 	*sweeps
 	sizes   *sweepSizes
 	begun   time.Time
+	started time.Time // begun, for measuring
 	last    *sweep
 	at, to  time.Time // what is left of the fresh sweep that is going on
-	round   time.Time // when it began
+	round   time.Time // when it began, for measuring
 	turn    int       // of others
 	failure error     // of the last sweep that failed
 	kept    bool      // something was committed
@@ -25,7 +26,7 @@ type sweepIterator struct {
 
 // Iterate begins to plan.
 func (s *sweeps) Iterate() starlark.Iterator {
-	it := &sweepIterator{sweeps: s, begun: s.now()}
+	it := &sweepIterator{sweeps: s, begun: s.now(), started: s.pull.Clock()}
 	it.sizes = sizesOf(s)
 	s.pull.AtEnd(it.ended)
 	return it
@@ -72,8 +73,7 @@ func (it *sweepIterator) next() (*sweep, error) {
 // late reports whether most of the pull's time is used.
 func (it *sweepIterator) late() bool {
 	deadline, ok := it.pull.Context().Deadline()
-	begun := it.pull.Started()
-	return ok && it.pull.Now().Sub(begun) > time.Duration(float64(deadline.Sub(begun))*enough)
+	return ok && it.pull.Clock().Sub(it.started) > time.Duration(float64(deadline.Sub(it.started))*enough)
 }
 
 // end fails the pull if nothing at all worked, also when all that is left to do waits after a failure.
@@ -105,7 +105,7 @@ func (it *sweepIterator) begin() error {
 
 // plan returns the next window, nil if there is none.
 func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
-	if it.fresh > 0 && it.ready(laneFresh, now) {
+	if it.fresh > 0 && it.ready(laneFresh) {
 		if w, err := it.planFresh(now); w != nil || err != nil {
 			return w, err
 		}
@@ -113,7 +113,7 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 	for range others {
 		lane := others[it.turn%len(others)]
 		it.turn++
-		if !it.ready(lane, now) {
+		if !it.ready(lane) {
 			continue
 		}
 		from, to, err := it.due(lane, now)
@@ -127,8 +127,9 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 	return nil, nil
 }
 
-func (it *sweepIterator) ready(lane string, now time.Time) bool {
+func (it *sweepIterator) ready(lane string) bool {
 	until, failure := it.sizes.held(lane)
+	now := it.pull.Clock()
 	if now.Before(until) {
 		if it.failure == nil && failure != nil {
 			failure.Wait = until.Sub(now)
@@ -148,7 +149,8 @@ func (it *sweepIterator) window(lane string, from, to time.Time) *sweep {
 func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
 	if !it.at.Before(it.to) {
 		// A pull that begins a moment early must not leave it to the next one.
-		if now.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
+		clock := it.pull.Clock()
+		if clock.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
 			return nil, nil
 		}
 		cursor, err := timeCursor(it.pull, freshCursor)
@@ -159,7 +161,7 @@ func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
 		if err != nil {
 			return nil, err
 		}
-		it.round, it.to = now, now.Add(-it.fresh)
+		it.round, it.to = clock, now.Add(-it.fresh)
 		overlap := it.sizes.overlap(it.overlap)
 		// After a pause the newest rows come first, and the lane catchup sees to what is between.
 		if it.to.Sub(cursor) > max(it.overlap, 2*it.every) {
@@ -194,12 +196,13 @@ func (it *sweepIterator) due(lane string, now time.Time) (from, to time.Time, er
 	if lane == laneCatchup {
 		return it.find(floor, fresh, func(s engine.Span) bool { return s.Swept.IsZero() && s.State != engine.SpanGap })
 	}
-	return it.sizes.rescanRange(now, it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
+	return it.sizes.rescanRange(it.pull.Clock(), it.rescanEvery, latest(floor, now.Add(-it.rescan)), fresh.Add(-it.sizes.overlap(it.overlap)))
 }
 
-// dueSettle returns what is old enough to be swept for the last time.
+// dueSettle returns what is old enough to be swept for the last time. What is too old to be asked for is
+// given up only by the clock of the API: before its first answer, it is the one to say so.
 func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, err error) {
-	if floor := it.floor(now); settled.Before(floor) {
+	if floor := it.floor(now); settled.Before(floor) && it.pull.APIClock().Heard() {
 		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", settled, "to", floor)
 		it.pull.Mark(engine.Mark{From: settled, To: floor, State: engine.SpanGap, Reason: reasonRetention})
 		if err := advance(it.pull, engine.WindowCursor, floor); err != nil {
@@ -210,7 +213,7 @@ func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, 
 		}
 		settled = floor
 	}
-	until := it.begun.Add(-it.settles)
+	until := earliest(it.begun, now).Add(-it.settles) // the first answers may have told that it is earlier
 	// Beside fresh sweeps there is no hurry, and a window of a few minutes costs as much as one of many.
 	if it.fresh > 0 && until.Sub(settled) < min(it.sizes.of(laneSettle), settleAtLeast) {
 		return from, to, nil

@@ -44,6 +44,9 @@ table = devo.table("my.app.test.row", time = field("at").time(), key = field("id
 def pull():
     for w in checkpoint.sweeps("1h", settles = "5h", first = "1d", keeps = "30h", fresh = %s, overlap = "30m", rescan = "2h", rescan_every = "20m", page_rows = 20):
         rows = ask(w.start, w.end, w.lane)
+        if rows == False:
+            w.gap()
+            continue
         if rows == None:
             w.fail("it broke")
             continue
@@ -99,7 +102,12 @@ func (w *sweepWorld) ask(p *engine.Pull, args starlark.Tuple) (starlark.Value, e
 	if end.After(now) || !start.Before(end) {
 		return nil, fmt.Errorf("asked for %v to %v at %v", start, end, now)
 	}
+	heard := p.APIClock().Heard()
+	p.APIClock().Note(now, now, now)
 	if start.Before(now.Add(-w.keeps)) {
+		if !heard {
+			return starlark.False, nil
+		}
 		return nil, fmt.Errorf("asked for %v, which is not kept any more at %v", start, now)
 	}
 	w.sleep(time.Duration(1+w.r.IntN(20)) * time.Second)

@@ -10,6 +10,7 @@ func TestFailuresThatAPersonMustMendAreRetriedSlowly(t *testing.T) {
 	t.Parallel()
 	upstream := Errorf(CodeUpstream, "", "down")
 	auth := Errorf(CodeAuth, "", "no permission")
+	config := Errorf(CodeConfig, "", "nothing at this address")
 	told := &Error{Code: CodeThrottled, Err: errors.New("told to wait"), Wait: 10 * time.Minute}
 	for _, c := range []struct {
 		err         error
@@ -23,6 +24,7 @@ func TestFailuresThatAPersonMustMendAreRetriedSlowly(t *testing.T) {
 		{auth, 2, 10 * time.Minute, 750 * time.Second},
 		{auth, 3, 12 * time.Minute, 15 * time.Minute},
 		{auth, 1 << 60, 12 * time.Minute, 15 * time.Minute},
+		{config, 1, 5 * time.Minute, 375 * time.Second},
 		{told, 1, 10 * time.Minute, 750 * time.Second},
 	} {
 		for range 100 {

@@ -22,6 +22,7 @@ const (
 // methods may be called from any goroutine.
 type APIClock struct {
 	mu    sync.Mutex
+	heard bool
 	skews []time.Duration // of the latest answers: how far the API is ahead of this machine
 	last  time.Time
 	told  time.Time
@@ -40,6 +41,7 @@ func (c *APIClock) Note(date, sent, received time.Time) (skew time.Duration, tel
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stepped(received)
+	c.heard = true
 	switch {
 	case date.After(received):
 		skew = date.Sub(received.Round(0))
@@ -63,7 +65,7 @@ func (c *APIClock) stepped(now time.Time) {
 	if !c.last.IsZero() {
 		step := now.Round(0).Sub(c.last.Round(0)) - now.Sub(c.last)
 		if step.Abs() > skewMatters/2 {
-			c.skews = nil
+			c.skews, c.heard = nil, false
 		}
 	}
 	c.last = now
@@ -89,6 +91,22 @@ func (c *APIClock) Skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.skew()
+}
+
+// Heard reports whether there was an answer since this machine's clock was last set: before, nothing
+// shows that the clock is right.
+func (c *APIClock) Heard() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
+}
+
+// Silent notes an answer that does not say when it was made.
+func (c *APIClock) Silent(received time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepped(received)
+	c.heard = true
 }
 
 // Now corrects now, a time of this machine.

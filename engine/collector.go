@@ -96,7 +96,7 @@ func (c *collector) sleep(ctx context.Context, next time.Time) bool {
 const (
 	firstBackOff = 2 * time.Second
 	maxBackOff   = 5 * time.Minute
-	authBackOff  = 5 * time.Minute // longer each time, up to maxAuthBackOff
+	authBackOff  = 5 * time.Minute // while a person must act; longer each time, up to maxAuthBackOff
 	// maxAuthBackOff is with jitter a quarter of an hour: how long a person who has mended it waits at most.
 	maxAuthBackOff = 12 * time.Minute
 )
@@ -106,7 +106,7 @@ const (
 func backOff(err error, n int) time.Duration {
 	wait := min(firstBackOff<<min(n-1, 16), maxBackOff)
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e.Code == CodeAuth {
+		if e.Code == CodeAuth || e.Code == CodeConfig {
 			wait = min(authBackOff*time.Duration(min(n, 16)), maxAuthBackOff)
 		}
 		wait = max(wait, e.Wait)
@@ -131,6 +131,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	defer span.End()
 
 	p := NewPull(ctx, c.env, c.key)
+	p.limits = c.config.Limits
 	p.handover = &c.handover
 	p.committed = func(r *commitRequest) {
 		c.update(func(s *CollectorStatus) {

@@ -11,7 +11,7 @@ import (
 type Code string
 
 const (
-	CodeConfig    Code = "config"    // the configuration is wrong: edit it; the old one stays in use
+	CodeConfig    Code = "config"    // the configuration is wrong: edit it; the old one stays in use. In a pull: retried slowly
 	CodeScript    Code = "script"    // the script is wrong or failed: edit it; the old version stays in use
 	CodeAuth      Code = "auth"      // credentials or permissions: retried slowly, a person must act
 	CodeThrottled Code = "throttled" // the API asks to wait: retried after Wait

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,9 @@ type Clock struct {
 	Now func() time.Time
 	// Wait is called instead of waiting.
 	Wait func(time.Duration)
+	// Measure is what stretches of time are measured with; it goes on evenly when Now is set to another
+	// time. Nil means Now.
+	Measure func() time.Time
 }
 
 // An Identity says how the platform is asked for tokens of this machine itself. Scripts do not choose
@@ -58,6 +62,7 @@ type Pull struct {
 	collector string
 	started   time.Time
 	now       func() time.Time
+	measure   func() time.Time
 	jump      func(time.Duration) // moves the clock of a test
 	log       *slog.Logger
 	handover  *atomic.Bool
@@ -66,6 +71,7 @@ type Pull struct {
 	staged    staging
 	sweep     *openSweep
 	ends      []func(error)
+	limits    []RequestLimit
 
 	// Stats counts what the pull has done so far.
 	Stats PullStats
@@ -95,10 +101,13 @@ var errHandover = errors.New("the pull ends at this commit and the next one goes
 // NewPull starts a pull that nobody supervises: for tests of builtins and for tools. Run Commit to
 // make durable what it staged.
 func NewPull(ctx context.Context, env *Env, collector string) *Pull {
-	p := &Pull{env: env, ctx: ctx, collector: collector, now: time.Now,
+	p := &Pull{env: env, ctx: ctx, collector: collector, now: time.Now, measure: time.Now,
 		log: env.Logger.With(string(KeyCollector), collector), handover: new(atomic.Bool)}
 	if env.Clock != nil {
-		p.now, p.jump = env.Clock.Now, env.Clock.Wait
+		p.now, p.measure, p.jump = env.Clock.Now, env.Clock.Now, env.Clock.Wait
+		if env.Clock.Measure != nil {
+			p.measure = env.Clock.Measure
+		}
 	}
 	p.started = p.Now()
 	return p
@@ -135,7 +144,16 @@ func (p *Pull) Now() time.Time { return p.now().UTC() }
 
 // Clock returns the present moment for measuring: the time between two of them is right also when the
 // machine's clock was set in between.
-func (p *Pull) Clock() time.Time { return p.now() }
+func (p *Pull) Clock() time.Time { return p.measure() }
+
+// Jitter is a part of d by chance, so that what waits does not go on all at once; half of it in a test
+// that sets the clock.
+func (p *Pull) Jitter(d time.Duration) time.Duration {
+	if p.jump != nil {
+		return d / 2
+	}
+	return rand.N(d + 1)
+}
 
 // Wait waits for d. It ends early, with the reason, when the pull must end. In a script's tests the
 // clock jumps instead.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -72,6 +71,7 @@ type Quota struct {
 // A Turn is leave to send one request. End it with Done or Throttled.
 type Turn struct {
 	quota  *Quota
+	pull   *Pull
 	pace   Pace
 	wake   chan struct{}
 	number uint64
@@ -82,7 +82,7 @@ type Turn struct {
 // Take waits for a turn, counts it as sent, and returns it. A turn that is too far away for the pull is
 // an error with CodeThrottled that says how far.
 func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
-	t := &Turn{quota: q, pace: pace}
+	t := &Turn{quota: q, pull: p, pace: pace}
 	began := p.Clock()
 	wait, err := q.join(t, began)
 	for ; wait > 0 && err == nil; wait, err = q.try(t, p.Clock()) {
@@ -323,10 +323,10 @@ func (t *Turn) Throttled(now time.Time, after time.Duration) time.Duration {
 	var pause time.Duration
 	switch {
 	case after > 0:
-		pause = min(after, maxPause) + afterPause + rand.N(afterPause)
+		pause = min(after, maxPause) + afterPause + t.pull.Jitter(afterPause)
 	case news:
 		pause = throttleStep * time.Duration(q.strikes)
-		pause += rand.N(pause / 4)
+		pause += t.pull.Jitter(pause / 4)
 	}
 	if until := now.Add(pause); until.After(q.paused) {
 		q.paused = until

@@ -196,7 +196,9 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 // Run executes the script's pull function in p and commits what is left. The error is nil also when
 // the pull handed over to another version at a commit; handover says so.
 func (s *Script) Run(p *Pull) (handover bool, err error) {
+	ctx := p.ctx
 	handover, err = s.call(p)
+	p.ctx = ctx // that of the call has ended, however the call did
 	for _, f := range p.ends {
 		f(err)
 	}

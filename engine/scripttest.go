@@ -132,6 +132,7 @@ type scriptTest struct {
 func (t *scriptTest) newPull() *Pull {
 	p := NewPull(t.ctx, t.env, t.key)
 	p.started, p.now = t.now, func() time.Time { return t.now }
+	p.measure = p.now
 	p.jump = func(d time.Duration) { t.now = t.now.Add(d) }
 	return p
 }

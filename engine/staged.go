@@ -39,3 +39,9 @@ func (s *Store) Kept(from uint64) (events []Event, next uint64, err error) {
 	}
 	return events, next, nil
 }
+
+// SetOutputs says which outputs there are, for tests and simulations of a store that no engine runs on.
+func (s *Store) SetOutputs(names ...string) error { return s.outputs(names) }
+
+// Acknowledge notes that an output has every chunk before next, as its delivery does.
+func (s *Store) Acknowledge(output string, next uint64) error { return s.ack(output, next) }

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -18,36 +19,48 @@ import (
 	"starling/scripts"
 )
 
-// A trial is one schedule: a Microsoft, a collector, and a clock that both go by.
+// trialOutput is the output of trials; nothing delivers to it, a trial says itself what it has.
+const trialOutput = "out"
+
+// A trial is one schedule: a Microsoft, a collector, and a time that goes by for both. Nothing in it goes by
+// the clock of the machine.
 type trial struct {
-	seed   int64
-	r      *rand.Rand
-	graph  bool
-	fresh  bool
-	policy string // status_changes
-	settle time.Duration
-	keeps  time.Duration // how long the service keeps rows
+	trialPlan
+	seed uint64
+	r    *rand.Rand
 
-	begin, end time.Time // of what is drawn
-	m          *sim.Microsoft
-	env        *engine.Env
-	store      *engine.Store
-	sources    *engine.Sources
-	library    *engine.Library
-	script     *engine.Script
-	key        string
-	tenant     string
+	m       *sim.Microsoft
+	rows    []sim.Row // all that can matter, by the time they were received
+	env     *engine.Env
+	store   *engine.Store
+	sources *engine.Sources
+	library *engine.Library
+	script  *engine.Script
+	key     string
+	tenant  string
 
-	mu   sync.Mutex
-	now  time.Time
-	kill func() // ends the pull at once
-	left int    // requests until it is called; 0: never
+	mu       sync.Mutex
+	now      time.Time     // the true time, which the service has
+	offset   time.Duration // how far the collector's clock is ahead
+	stop     func(error)   // ends the pull
+	deadline time.Time     // of the pull, by the true time
+	killIn   int           // requests until the collector is killed; 0: never
+	setIn    int           // requests until its clock is set
 
-	pageRows int
-	chunk    uint64
-	sent     map[string][]string // statuses by identity
-	cursors  map[string]time.Time
-	counts   trialCounts
+	chunk     uint64
+	sent      map[string][]string // statuses by identity
+	batches   []batch             // what the output does not have yet
+	delivered map[string]bool
+	told      []bool // of rows: that their time is complete was said and is right
+	cursors   map[string]time.Time
+	counts    trialCounts
+	digest    hash.Hash
+}
+
+// A batch is what one pull committed.
+type batch struct {
+	next uint64 // the chunk after it
+	ids  []string
 }
 
 func (tr *trial) clock() time.Time {
@@ -56,32 +69,72 @@ func (tr *trial) clock() time.Time {
 	return tr.now
 }
 
+// local is what the collector's clock shows.
+func (tr *trial) local() time.Time {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.now.Add(tr.offset)
+}
+
 func (tr *trial) sleep(d time.Duration) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.now = tr.now.Add(d)
+	tr.pass(d)
 }
 
-// RoundTrip asks for small pages, lets time pass, and kills the collector when it is time to.
+// pass lets time go by, with mu held, and ends a pull whose time is up.
+func (tr *trial) pass(d time.Duration) {
+	tr.now = tr.now.Add(d)
+	if tr.stop != nil && !tr.deadline.IsZero() && tr.now.After(tr.deadline) {
+		tr.stop(context.DeadlineExceeded)
+	}
+}
+
+// setClock sets the collector's clock wrong, or right.
+func (tr *trial) setClock() {
+	before := tr.offset
+	tr.offset = pick(tr.r, 0, pick(tr.r, 20*time.Second, 2*time.Minute, 10*time.Minute, time.Hour, 3*time.Hour, 26*time.Hour)*time.Duration(1-2*tr.r.IntN(2)))
+	switch {
+	case tr.offset == before:
+		return
+	case tr.offset > 0:
+		tr.counts["clock ahead"]++
+	case tr.offset < 0:
+		tr.counts["clock behind"]++
+	default:
+		tr.counts["clock put right"]++
+	}
+}
+
+// trialContext is the context of a pull, whose deadline is of the trial's time. It lies in the past of the
+// machine's clock, so that no timer of the machine is ever set.
+type trialContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c trialContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+func (c trialContext) Err() error {
+	if err := c.Context.Err(); err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return c.Context.Err()
+}
+
+var errTrialKilled = errors.New("killed")
+
+// trialTransport asks for small pages, lets time pass, kills the collector and sets its clock.
 type trialTransport struct {
 	tr   *trial
 	next http.RoundTripper
 }
 
-var errTrialKilled = errors.New("killed")
-
 func (t trialTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tr := t.tr
-	tr.mu.Lock()
-	tr.now = tr.now.Add(200 * time.Millisecond)
-	if tr.left > 0 {
-		if tr.left--; tr.left == 0 {
-			tr.kill()
-			tr.mu.Unlock()
-			return nil, errTrialKilled
-		}
+	if err := tr.request(); err != nil {
+		return nil, err
 	}
-	tr.mu.Unlock()
 	if strings.Contains(r.URL.RawQuery, "$top=5000") {
 		r = r.Clone(r.Context())
 		r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "$top=5000", fmt.Sprintf("$top=%d", tr.pageRows), 1)
@@ -89,142 +142,121 @@ func (t trialTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// runTrial runs one schedule in store and says what is wrong.
-func runTrial(ctx context.Context, store *engine.Store, seed int64) (counts trialCounts, err error) {
-	tr := &trial{seed: seed, r: rand.New(rand.NewPCG(uint64(seed), 7)), store: store, sent: map[string][]string{}, cursors: map[string]time.Time{}}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\n(%s)", err, tr)
+// request is what happens while a request is on its way; an error ends the pull.
+func (tr *trial) request() error {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if tr.killIn > 0 {
+		if tr.killIn--; tr.killIn == 0 {
+			tr.stop(errTrialKilled)
+			return errTrialKilled
 		}
-	}()
-	tr.draw()
-	if _, tr.chunk, err = store.Kept(1 << 62); err != nil {
-		return tr.counts, err
 	}
+	if tr.setIn > 0 {
+		if tr.setIn--; tr.setIn == 0 {
+			tr.setClock()
+		}
+	}
+	tr.pass(tr.latency)
+	if tr.now.After(tr.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// newTrial prepares the schedule of a seed.
+func newTrial(store *engine.Store, seed uint64) (tr *trial, done func(), err error) {
+	tr = &trial{seed: seed, r: rand.New(rand.NewPCG(seed, 8)), store: store, sent: map[string][]string{}, delivered: map[string]bool{},
+		cursors: map[string]time.Time{}, counts: trialCounts{}, digest: sha256.New()}
+	tr.tenant, tr.key = fmt.Sprintf("tenant-%d.example.com", seed), fmt.Sprintf("in/%d/trace", seed)
+	tr.m = sim.NewMicrosoft(tr.draw())
+	tr.now = tr.begin
+	tr.listRows()
 	transport, stop := tr.m.Transport()
-	defer stop()
-	limits := engine.Limits{}.WithDefaults()
+	transport.DisableKeepAlives = true // whether one is used again would be chance
+	limits := engine.Limits{ResponseBytes: tr.answerBytes, StagedBytes: tr.stagedBytes}.WithDefaults()
 	tr.env = &engine.Env{Logger: slog.New(slog.DiscardHandler), Telemetry: engine.NewTelemetry(nil, nil), Transport: trialTransport{tr, transport},
-		Shared: &engine.Shared{}, Redactor: &engine.Redactor{}, Limits: limits, Store: store, Clock: &engine.Clock{Now: tr.clock, Wait: tr.sleep}}
+		Shared: &engine.Shared{}, Redactor: &engine.Redactor{}, Limits: limits, Store: store,
+		Clock: &engine.Clock{Now: tr.local, Measure: tr.clock, Wait: tr.sleep}}
 	tr.library = &engine.Library{Builtin: scripts.FS(), Predeclared: builtins.All()}
-	if tr.sources, err = tr.library.Read(); err != nil {
-		return tr.counts, err
-	}
-	if err = tr.load(); err != nil {
-		return tr.counts, err
-	}
-	if err = tr.live(ctx); err == nil {
-		err = tr.settleAll(ctx)
+	if _, tr.chunk, err = store.Kept(1 << 62); err == nil {
+		err = store.Acknowledge(trialOutput, tr.chunk)
 	}
 	if err == nil {
-		err = tr.judge()
+		tr.sources, err = tr.library.Read()
 	}
-	return tr.counts, err
+	return tr, stop, err
 }
 
-func (tr *trial) String() string {
-	api, mode := "report", "delayed"
-	if tr.graph {
-		api = "graph"
+// runTrial runs one schedule in store and says what is wrong. The digest is of all that came of it.
+func runTrial(ctx context.Context, store *engine.Store, seed uint64) (counts trialCounts, digest string, err error) {
+	tr, done, err := newTrial(store, seed)
+	defer done()
+	for _, step := range []func(context.Context) error{tr.restart, tr.live, tr.settleAll, tr.judge} {
+		if err == nil {
+			err = step(ctx)
+		}
 	}
-	if tr.fresh {
-		mode = "fresh"
+	if err != nil {
+		err = fmt.Errorf("%w\n(%s)", err, tr)
 	}
-	return fmt.Sprintf("%s, %s, status_changes %s, settles after %v, %s to %s, now %s, window %s", api, mode, tr.policy, tr.settle,
-		tr.begin.Format(time.RFC3339), tr.end.Format(time.RFC3339), tr.clock().Format(time.RFC3339), tr.cursors["window"].Format(time.RFC3339))
+	return tr.counts, fmt.Sprintf("%x", tr.digest.Sum(nil)), err
 }
 
-func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
-
-// draw decides about everything that does not happen on the way.
-func (tr *trial) draw() {
-	r := tr.r
-	tr.graph, tr.fresh = r.IntN(2) == 0, r.IntN(2) == 0
-	tr.policy = pick(r, "all", "all", "first", "terminal_only")
-	tr.settle = pick(r, time.Hour, 2*time.Hour, 4*time.Hour, 25*time.Hour)
-	tr.keeps = 10 * 24 * time.Hour
-	if tr.graph {
-		tr.keeps = 90 * 24 * time.Hour
-	}
-	tr.pageRows = pick(r, 3, 10, 50, 200)
-	tr.tenant = fmt.Sprintf("tenant-%d.example.com", tr.seed)
-	tr.key = fmt.Sprintf("in/%d/trace", tr.seed)
-	tr.begin = time.Date(2026, 11, 3, r.IntN(24), r.IntN(60), r.IntN(60), 0, time.UTC)
-	tr.end = tr.begin.Add(time.Duration(2+r.IntN(6)) * time.Hour)
-	tr.now = tr.begin
-	short := tr.settle - time.Second
-	delays := []sim.Delay{{Share: 0.7, Min: time.Minute, Max: 10 * time.Minute}, {Share: 0.2, Min: 10 * time.Minute, Max: short}, {Share: 0.05, Min: short, Max: short},
-		{Share: 0.02, Min: tr.settle + time.Second, Max: tr.settle + time.Second}}
-	rows := float64(pick(r, 10, 100, 400))
-	m := sim.Options{Seed: uint64(tr.seed), TenantID: tr.tenant, Now: tr.clock, KeepLog: true, PageSize: tr.pageRows,
-		Rows: sim.Rows{From: tr.begin.Add(-6 * time.Hour), PerSecond: rows / (12 * 3600), Delays: delays, Recipients: pick(r, 1, 3, 8), Quantum: pick(r, 0, 0, time.Second, 10*time.Minute),
-			Evolve: pick(r, 0, 0.3, 0.8), EvolveBy: pick(r, time.Minute, time.Hour)},
-		Order: pick(r, sim.NewestFirst, sim.OldestFirst, sim.Shuffled), SkipToken: pick(r, "key", "offset"), Links: pick(r, "", "relative", "absolute"),
-		TrailingEmpty: r.IntN(3) == 0, Zone: r.IntN(2) == 0, RawUnicode: r.IntN(2) == 0, Gzip: r.IntN(2) == 0, TokenLifetime: pick(r, 10*time.Minute, time.Hour)}
-	m.Graph = sim.Graph{Paging: pick(r, "cursor", "offset", "snapshot"), EmptyPage: pick(r, 0, 2, 5), LinkFirst: r.IntN(2) == 0, Plain: r.IntN(2) == 0}
-	m.Graph.Quota.Form = pick(r, sim.Seconds, sim.Date, sim.Absent, sim.Zero)
-	m.Graph.Quota.Others = pick(r, 0, 0, 30)
-	tr.m = sim.NewMicrosoft(m)
-}
-
-// load makes the script, as a start of the program does.
-func (tr *trial) load() (err error) {
+// restart makes the script, as a start of the program does; nothing is left of what was in memory.
+func (tr *trial) restart(context.Context) (err error) {
 	o := tr.m.Options()
 	settings := map[string]any{"tenant_id": tr.tenant, "client_id": o.ClientID, "client_secret": o.ClientSecret, "status_changes": tr.policy,
-		"override_delay_in_seconds": int(tr.settle / time.Second), "max_historic_date_cutoff_days_back": 1, "mode": "delayed"}
-	if tr.fresh {
-		settings["mode"] = "fresh"
-	}
+		"override_delay_in_seconds": int(tr.settle / time.Second), "max_historic_date_cutoff_days_back": 1, "mode": tr.mode()}
 	name := "office365_exchange_message_service.star"
 	if tr.graph {
 		name = "office365_exchange_message_graph_service.star"
+		settings["requests_per_5_minutes"] = tr.quota
+	} else {
+		settings["requests_per_second"] = tr.quota
 	}
 	tr.env.Shared = &engine.Shared{}
 	tr.script, err = tr.library.Load(tr.sources, name, &engine.Load{Settings: engine.NewSettings(settings), Env: tr.env, Collector: tr.key})
 	return err
 }
 
-// faultKinds are those that take no time of the machine's clock.
-var faultKinds = []sim.Fault{sim.ServerError, sim.BadGateway, sim.Unavailable, sim.GatewayTimeout, sim.Reset, sim.ResetEarly, sim.CloseEarly, sim.Truncated,
-	sim.CutChunks, sim.Cut, sim.WebPage, sim.Redirect, sim.BadGzip, sim.TwiceKeys, sim.BOM, sim.BadUTF8}
-
 // live runs pulls while things happen.
 func (tr *trial) live(ctx context.Context) error {
-	r := tr.r
-	period := pick(r, 5*time.Minute, 10*time.Minute, 20*time.Minute)
-	trouble := pick(r, 0, 0.02, 0.1)
-	kills := pick(r, 0, 0.02, 0.1)
-	pauses := r.IntN(3)
-	tr.m.Change(func(o *sim.Options) {
-		o.Faults = sim.Faults{Share: trouble, Kinds: faultKinds}
-		o.TokenFaults = sim.Faults{Share: trouble, Kinds: faultKinds}
-		o.RevokeEvery = pick(r, 0, 0, 7)
-		o.Throttle = sim.Throttle{Every: pick(r, 0, 0, 9), Pause: 30 * time.Second, Form: pick(r, sim.Seconds, sim.Date, sim.Absent)}
-	})
 	for tr.clock().Before(tr.end) {
-		if r.Float64() < kills {
-			tr.left = 1 + r.IntN(12)
+		if tr.killIn == 0 && tr.r.Float64() < tr.kills {
+			tr.killIn = 1 + tr.r.IntN(6)
 		}
-		killed, err := tr.pull(ctx)
-		if err != nil {
+		if tr.setIn == 0 && tr.r.Float64() < tr.clockSet {
+			tr.setIn = 1 + tr.r.IntN(6)
+		}
+		if err := tr.pull(ctx); err != nil {
 			return err
 		}
-		if killed {
-			tr.counts.kills++
-			if err := tr.load(); err != nil {
-				return err
-			}
+		if err := tr.between(ctx); err != nil {
+			return err
 		}
-		switch {
-		case pauses > 0 && r.IntN(25) == 0:
-			pauses--
-			pause := time.Duration(r.Int64N(int64(pick(r, 2*time.Hour, 30*time.Hour, 12*24*time.Hour))))
-			tr.end = tr.end.Add(pause)
-			tr.sleep(pause)
-		case r.IntN(30) == 0:
-			tr.m.RevokeTokens()
+		tr.sleep(tr.period + time.Duration(tr.r.IntN(20))*time.Second)
+	}
+	return nil
+}
+
+// between is what happens between two pulls.
+func (tr *trial) between(ctx context.Context) error {
+	switch n := tr.r.IntN(40); {
+	case len(tr.pauses) > 0 && n < 3:
+		tr.sleep(tr.pauses[0])
+		tr.counts["downtime"]++
+		if tr.pauses[0] > tr.keeps {
+			tr.counts["downtime past the retention"]++
 		}
-		tr.sleep(period + time.Duration(r.IntN(20))*time.Second)
+		tr.pauses = tr.pauses[1:]
+		return tr.restart(ctx)
+	case n < 5:
+		tr.m.RevokeTokens()
+		tr.counts["revocation"]++
+	case n < 6:
+		tr.counts["restart"]++
+		return tr.restart(ctx)
 	}
 	return nil
 }
@@ -232,207 +264,60 @@ func (tr *trial) live(ctx context.Context) error {
 // settleAll goes on in peace until everything up to the end is settled.
 func (tr *trial) settleAll(ctx context.Context) error {
 	tr.m.Change(func(o *sim.Options) {
-		o.Faults, o.TokenFaults, o.Throttle, o.RevokeEvery, o.Graph.Quota.Others = sim.Faults{}, sim.Faults{}, sim.Throttle{}, 0, 0
+		o.Faults, o.TokenFaults, o.Throttle, o.RevokeEvery, o.Graph.Quota.Others, o.Overload = sim.Faults{}, sim.Faults{}, sim.Throttle{}, 0, 0, sim.Overload{}
 	})
+	tr.killIn, tr.setIn = 0, 0
 	tr.sleep(max(0, tr.end.Add(tr.settle+20*time.Minute).Sub(tr.clock())))
-	for range 60 {
-		if _, err := tr.pull(ctx); err != nil {
+	for n := range 120 {
+		if err := tr.pull(ctx); err != nil {
 			return err
 		}
-		if !tr.cursors["window"].Before(tr.end) {
+		if !tr.cursors["window"].Before(tr.end) && len(tr.batches) == 0 {
 			return nil
 		}
 		tr.sleep(15 * time.Minute)
+		if n > 80 { // where its clock is behind, the collector asks for nothing for so long
+			tr.sleep(2 * time.Hour)
+		}
 	}
 	return fmt.Errorf("in peace, it comes only to %v", tr.cursors["window"])
 }
 
-// pull runs one pull and takes in what it committed.
-func (tr *trial) pull(ctx context.Context) (killed bool, err error) {
-	if ctx.Err() != nil {
-		return false, ctx.Err()
+// pull runs one pull, and looks at what it committed and what is said about it.
+func (tr *trial) pull(parent context.Context) error {
+	if parent.Err() != nil {
+		return parent.Err()
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	inner, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	tr.mu.Lock()
-	tr.kill = func() { cancel(errTrialKilled) }
+	tr.stop, tr.deadline = cancel, tr.now.Add(tr.pullTime)
+	ctx := trialContext{inner, tr.deadline}
 	tr.mu.Unlock()
-	p := engine.NewPull(ctx, tr.env, tr.key)
-	_, perr := tr.script.Run(p)
-	killed = ctx.Err() != nil
-	tr.left = 0
+	_, perr := tr.script.Run(engine.NewPull(ctx, tr.env, tr.key))
+	tr.mu.Lock()
+	tr.stop = nil
+	tr.mu.Unlock()
+	cause := context.Cause(inner)
 	if perr != nil {
-		tr.counts.failedPulls++
-		if code := engine.CodeOf(perr, engine.CodeScript); code == engine.CodeScript || code == engine.CodeStore {
-			return killed, perr
+		code := engine.CodeOf(perr, engine.CodeScript)
+		tr.counts["pull failed: "+string(code)]++
+		if code == engine.CodeScript || code == engine.CodeStore {
+			return perr
 		}
 	}
-	return killed, errors.Join(tr.take(), tr.checkCursors())
-}
-
-// take reads what was committed since the last time.
-func (tr *trial) take() error {
-	events, next, err := tr.store.Kept(tr.chunk)
-	if err != nil {
+	if errors.Is(cause, context.DeadlineExceeded) {
+		tr.counts["pull out of time"]++
+	}
+	if err := errors.Join(tr.take(), tr.checkCursors()); err != nil {
 		return err
 	}
-	tr.chunk = next
-	for _, e := range events {
-		var body struct{ Status string }
-		id := sim.TraceIdentity(e.Body)
-		if err := json.Unmarshal(e.Body, &body); err != nil {
-			return fmt.Errorf("event %s: %w", e.Body, err)
-		}
-		tr.sent[id] = append(tr.sent[id], body.Status)
-		tr.counts.events++
-	}
-	return nil
-}
-
-// checkCursors looks at the cursors after a pull: they never move back, and what is settled is complete.
-func (tr *trial) checkCursors() error {
-	all, err := tr.store.Cursors()
-	if err != nil {
+	if err := errors.Join(tr.deliver(), tr.checkTold()); err != nil {
 		return err
 	}
-	for _, name := range []string{"window", "fresh"} {
-		text, ok := all[tr.key][name]
-		if !ok {
-			continue
-		}
-		var at time.Time
-		if err := json.Unmarshal(text, &at); err != nil {
-			return err
-		}
-		was := tr.cursors[name]
-		if at.Before(was) {
-			return fmt.Errorf("the cursor %s moved back from %v to %v", name, was, at)
-		}
-		tr.cursors[name] = at
-		if name == "window" && at.After(was) && !was.IsZero() {
-			if err := tr.checkSettled(was, at); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// checkSettled holds a range before the cursor window against the truth: what is not in a gap is complete.
-func (tr *trial) checkSettled(from, to time.Time) error {
-	if to.After(tr.clock().Add(-tr.settle)) {
-		return fmt.Errorf("settled up to %v at %v", to, tr.clock())
-	}
-	c, err := tr.store.Coverage(tr.key, from, to)
-	if err != nil {
-		return err
-	}
-	at := from
-	for _, s := range c.Spans {
-		if !s.From.Equal(at) {
-			return fmt.Errorf("the ledger says nothing about %v to %v, which is before the cursor", at, s.From)
-		}
-		at = s.To
-		switch s.State {
-		case engine.SpanSettled:
-			if err := tr.complete(s.From, s.To); err != nil {
-				return err
-			}
-		case engine.SpanGap:
-			tr.counts.gaps++
-			// It is a gap only if it was too old, except for the minute that is kept as a margin.
-			if oldest := tr.clock().Add(-tr.keeps + 2*time.Minute); s.To.After(oldest) {
-				return fmt.Errorf("a gap up to %v, although the service keeps what is after %v", s.To, oldest)
-			}
-		default:
-			return fmt.Errorf("%v to %v is before the cursor and only %s", s.From, s.To, s.State)
-		}
-	}
-	if !at.Equal(to) {
-		return fmt.Errorf("the ledger says nothing about %v to %v, which is before the cursor", at, to)
-	}
-	return nil
-}
-
-// complete reports a row of a range that was to be seen before it settled and was not sent.
-func (tr *trial) complete(from, to time.Time) error {
-	for row := range tr.m.RowsBy(from, to, tr.clock()) {
-		tr.counts.rows++
-		if row.Visible.Sub(row.Received) > 15*time.Minute {
-			tr.counts.late++
-		}
-		if row.Visible.After(row.Received.Add(tr.settle)) {
-			continue
-		}
-		if len(tr.sent[row.Identity()]) == 0 {
-			return fmt.Errorf("%v to %v is settled without the row of %v, visible %v: %s\n%s", from, to, row.Received, row.Visible, row.Identity(), tr.asked(row.Received))
-		}
-	}
-	return nil
-}
-
-// asked lists the requests for a moment.
-func (tr *trial) asked(at time.Time) string {
-	var b strings.Builder
-	for _, r := range tr.m.Log() {
-		if !r.From.After(at) && !r.To.Before(at) {
-			fmt.Fprintf(&b, "%+v\n", r)
-		}
-	}
-	return b.String()
-}
-
-// judge looks at all events at the end: each belongs to a row, and comes as often as the policy says.
-func (tr *trial) judge() error {
-	rows := map[string]sim.Row{}
-	for row := range tr.m.RowsBy(tr.begin.Add(-48*time.Hour), tr.clock(), tr.clock()) {
-		r := *row
-		r.Changes = append([]sim.Change{}, row.Changes...)
-		rows[row.Identity()] = r
-	}
-	for id, statuses := range tr.sent {
-		row, ok := rows[id]
-		if !ok {
-			return fmt.Errorf("an event of no row: %s", id)
-		}
-		if err := tr.judgeRow(&row, statuses); err != nil {
-			return fmt.Errorf("the row of %v, visible %v, was sent with %q: %w", row.Received, row.Visible, statuses, err)
-		}
-	}
-	o := tr.m.Options()
-	c := tr.m.Counters()
-	tr.counts.requests, tr.counts.throttled, tr.counts.faults = c.Requests, c.Throttled, c.Faults
-	if n := sim.Busiest(tr.m.Log(), "graph", 5*time.Minute); n > 90 && o.Graph.Quota.Others == 0 {
-		return fmt.Errorf("%d requests in 5 minutes", n)
-	}
-	return nil
-}
-
-func (tr *trial) judgeRow(row *sim.Row, statuses []string) error {
-	had := map[string]bool{}
-	for _, c := range row.Seen(tr.clock()) {
-		had[c.Status] = true
-		if tr.graph && (c.Status == "" || c.Status == "None") { // Graph has no word for it
-			had["unknownFutureValue"], had["UnknownFutureValue"] = true, true
-		}
-	}
-	pending := func(status string) bool { return status == "GettingStatus" || status == "Pending" }
-	seen := map[string]bool{}
-	for i, status := range statuses {
-		switch {
-		case !had[status]:
-			return fmt.Errorf("it never had the status %s", status)
-		case seen[status]:
-			return fmt.Errorf("it came twice with %s", status)
-		case tr.policy == "first" && i > 0:
-			return errors.New("once was enough")
-		case tr.policy == "terminal_only" && pending(status) && i > 0:
-			return errors.New("it was pending after it was not")
-		}
-		seen[status] = true
-	}
-	if len(statuses) > 1 {
-		tr.counts.changed++
+	if errors.Is(cause, errTrialKilled) {
+		tr.counts["kill"]++
+		return tr.restart(parent)
 	}
 	return nil
 }

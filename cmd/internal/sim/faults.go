@@ -106,7 +106,7 @@ const (
 	TooLong RetryAfter = "huge" // 1,000 days
 )
 
-// Throttle answers every n-th request for a page with 429. Until the pause is over every other request gets a 429 as well, and
+// Throttle answers every n-th request for a page, of either API, with 429. Until the pause is over every other request gets a 429 as well, and
 // is counted as early, unless Form is Absent.
 type Throttle struct {
 	Every int

@@ -125,9 +125,14 @@ func (m *Microsoft) admitGraph(r *http.Request, o *Options, class string) *reply
 		return unauthorized("Unauthorized", "Service principal-less authentication failed: the service principal for App ID 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373 was not found. "+
 			"Please create a service principal for this app in your tenant. Provisioning may take several hours to complete.")
 	}
-	if pause, refused := m.spend(class, o.Graph.Quota, o); refused {
-		a := graphFailure(http.StatusTooManyRequests, "Error", "Your recent queries have surpassed the permitted limit, please try again later.", o)
-		a.retryAfter = o.Graph.Quota.Form.header(pause, now)
+	form, text := o.Graph.Quota.Form, "Your recent queries have surpassed the permitted limit, please try again later."
+	pause, refused := m.spend(class, o.Graph.Quota, o)
+	if !refused && m.paused(o, now) {
+		pause, refused, form = o.Throttle.Pause, true, o.Throttle.Form
+	}
+	if refused {
+		a := graphFailure(http.StatusTooManyRequests, "Error", text, o)
+		a.retryAfter = form.header(pause, now)
 		return a
 	}
 	if o.Graph.NoPermission {
@@ -172,7 +177,7 @@ func (m *Microsoft) graphPage(r *http.Request, q *graphQuery, o *Options, beta b
 	if m.emptyPage(o) {
 		limit = 0
 	}
-	write := graphRenderer{beta: beta, digits: o.Graph.Digits, full: o.FullFraction, recalled: prefersUnknown(r), text: renderer{raw: o.RawUnicode}, now: now}
+	write := graphRenderer{beta: beta, digits: o.Graph.Digits, full: o.FullFraction, recalled: prefersUnknown(r), text: renderer{raw: o.RawUnicode}, now: now, repeat: o.Repeat}
 	body, rows, more := m.walk(q, &next, o.Graph.Paging == "cursor" || o.Graph.Paging == "", limit, visible, &write)
 	link := ""
 	if more {
@@ -222,6 +227,9 @@ func (m *Microsoft) walk(q *graphQuery, next *skipToken, cursor bool, limit int,
 		}
 		body = write.row(body, row)
 		rows++
+		if m.repeats(write.repeat) {
+			body = write.row(append(body, ','), row)
+		}
 	}
 	if cursor {
 		next.At = i

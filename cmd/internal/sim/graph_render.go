@@ -14,6 +14,7 @@ type graphRenderer struct {
 	recalled bool // the status recalled is written as such
 	text     renderer
 	now      time.Time
+	repeat   int // every n-th row comes twice
 }
 
 func (g *graphRenderer) row(b []byte, row *Row) []byte {

@@ -44,6 +44,7 @@ type Options struct {
 	RetentionDays int      // default 10; the documentation once said 30
 	Overload      Overload // refuses windows with many rows
 	Gzip          bool     // compress for clients that take it
+	Repeat        int      // every n-th row comes twice, of Graph too
 	Quota         Quota
 	NoPermission  bool // the application lacks ReportingWebService.Read.All: 401
 	NoRole        bool // it lacks the directory role: 403
@@ -86,6 +87,7 @@ type Counters struct {
 	Unauthorized int // answered with 401 or 403
 	Tokens       int // issued
 	TokenErrors  int // refused token requests
+	Repeated     int // rows that came twice
 	Faults       int // given, to requests for data and for tokens
 }
 
@@ -105,6 +107,7 @@ type Microsoft struct {
 	faults      faultState
 	tokenFaults faultState
 	requests    int                    // that Throttle counted
+	shown       int                    // rows, for Repeat
 	pausedUntil time.Time              // by Throttle
 	quotas      map[string]*quotaState // by class
 	snapshots   map[[2]int64]time.Time // when the first page of a window was asked for

@@ -93,13 +93,23 @@ func (m *Microsoft) throttle(o *Options, s shape) *reply {
 		a.retryAfter = o.Quota.Form.header(pause, now)
 		return a
 	}
+	if !m.paused(o, now) {
+		return nil
+	}
+	a := refusal(http.StatusTooManyRequests, s, o.ErrorBody, o)
+	a.retryAfter = o.Throttle.Form.header(o.Throttle.Pause, now)
+	return a
+}
+
+// paused counts a request for Throttle and reports whether it is refused.
+func (m *Microsoft) paused(o *Options, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	early := now.Before(m.pausedUntil)
 	if !early {
 		m.requests++
 		if o.Throttle.Every == 0 || m.requests%o.Throttle.Every != 0 {
-			return nil
+			return false
 		}
 		if o.Throttle.Form != Absent {
 			m.pausedUntil = now.Add(o.Throttle.Pause)
@@ -109,9 +119,7 @@ func (m *Microsoft) throttle(o *Options, s shape) *reply {
 		m.counters.Early++
 	}
 	m.counters.Throttled++
-	a := refusal(http.StatusTooManyRequests, s, o.ErrorBody, o)
-	a.retryAfter = o.Throttle.Form.header(o.Throttle.Pause, now)
-	return a
+	return true
 }
 
 // spend takes a request from the quota of a class.

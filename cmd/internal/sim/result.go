@@ -89,7 +89,7 @@ func (m *Microsoft) render(q *query, o *Options, base string, visible, now time.
 	p := page{total: all.len()}
 	p.count = max(0, min(limit, p.total-q.skip))
 	settled := len(q.terms) == 0 && ticks(q.end) < ticks(visible)-m.rows.lateBy
-	keep := o.CacheBytes > 0 && settled && o.Order != Shuffled
+	keep := o.CacheBytes > 0 && settled && o.Order != Shuffled && o.Repeat == 0
 	key := pageKey{shape: q.shape, start: ticks(q.start), end: ticks(q.end), skip: q.skip, count: p.count, order: o.Order, raw: o.RawUnicode, zone: o.Zone, open: o.OpenEnd, full: o.FullFraction}
 	if q.shape != light { // the light form names the host in its envelope only
 		key.base = base
@@ -107,11 +107,29 @@ func (m *Microsoft) render(q *query, o *Options, base string, visible, now time.
 			p.body = append(p.body, ',')
 		}
 		p.body = render.row(p.body, at.row(all.at(i)), i)
+		if q.shape != atom && m.repeats(o.Repeat) {
+			p.body = render.row(append(p.body, ','), at.row(all.at(i)), i)
+		}
 	}
 	if keep {
 		m.cache.put(key, p.body, o.CacheBytes)
 	}
 	return p
+}
+
+// repeats reports whether the row that was just written comes once more.
+func (m *Microsoft) repeats(every int) bool {
+	if every == 0 {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shown++
+	if m.shown%every != 0 {
+		return false
+	}
+	m.counters.Repeated++
+	return true
 }
 
 // pageKey names the rows of one page; rows of a window that is settled never change.

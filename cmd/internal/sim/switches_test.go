@@ -15,7 +15,7 @@ func TestEverySwitchChangesTheOptions(t *testing.T) {
 		"retention": "30", "retired": "410", "paging": "offset", "empty-page": "3", "repeat-link": "5", "foreign-link": "5", "principal": "2h",
 		"token-life": "1m", "revoke": "9", "aadsts": "7000222", "token-omit": "expires_in,token_type", "error-body": "html", "token-quota": "3",
 		"incident": "36h:2h:30m", "burst": "250:1h:30m", "recipients": "32", "page-size": "500", "link-life": "1m:400", "digits": "7", "max-url": "500",
-		"page-time": "2s-4s", "token-latency": "1s", "secret-life": "1h", "identity": "404,410,429"}
+		"page-time": "2s-4s", "repeat": "3", "token-latency": "1s", "secret-life": "1h", "identity": "404,410,429"}
 	for _, s := range Switches() {
 		text := s.Name
 		if s.Value != "" {

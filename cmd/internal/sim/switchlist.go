@@ -40,7 +40,7 @@ func quotaSwitches() []Switch {
 			form := RetryAfter(v)
 			o.Quota.Form, o.Graph.Quota.Form, o.Throttle.Form, o.Token.Quota.Form = form, form, form, form
 		}, string(Seconds), string(Date), string(Absent), string(Zero), string(TooLong))},
-		{Name: "throttle", Value: "N[:PAUSE]", Help: "every N-th request to the report is answered with 429, and all others until the pause is over", set: setThrottle},
+		{Name: "throttle", Value: "N[:PAUSE]", Help: "every N-th request for data is answered with 429, and all others until the pause is over", set: setThrottle},
 		{Name: "own-details", Help: "getDetailsByRecipient has a quota of its own", set: plain(func(o *Options) { o.Graph.OwnDetails = true })},
 		{Name: "token-quota", Value: "N", Help: "requests in 5 minutes after which the sign-in answers 429", set: count(func(o *Options, n int) { o.Token.Quota.Requests = n })},
 	}
@@ -82,6 +82,7 @@ func rowSwitches() []Switch {
 		{Name: "burst", Value: "RATE:AGO:LENGTH", Help: "another rate for a time that began so long ago, or begins when AGO is negative; 0 is quiet", set: setBurst},
 		{Name: "recipients", Value: "N", Help: "most recipients of a message, up to 64; default 8", set: count(func(o *Options, n int) { o.Rows.Recipients = n })},
 		{Name: "quantum", Value: "DURATION", Help: "many rows share a moment: it is rounded down to this", set: length(func(o *Options, d time.Duration) { o.Rows.Quantum = d })},
+		{Name: "repeat", Value: "N", Help: "every N-th row comes twice", set: count(func(o *Options, n int) { o.Repeat = n })},
 		{Name: "raw", Help: "characters beyond ASCII are written as they are, not as \\u escapes", set: plain(func(o *Options) { o.RawUnicode = true })},
 		{Name: "full-fraction", Help: "moments have all digits of their fraction, also zeros", set: plain(func(o *Options) { o.FullFraction = true })},
 	}
