@@ -232,17 +232,12 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	if err := authorize(); err != nil {
 		return nil, 0, failureOf(p, r, err)
 	}
-	turn, err := x.gate.Take(p, r.op(p), x.pace)
+	turn, err := x.turn(p, r, authorize)
 	if err != nil {
 		return nil, version, failureOf(p, r, err)
 	}
 	answered := false
 	defer func() { turn.Done(answered) }()
-	if turn.Waited > 0 { // for so long that the credentials may have run out
-		if err := authorize(); err != nil {
-			return nil, 0, failureOf(p, r, err)
-		}
-	}
 	r.redirected = func() { turn.Again(p.Clock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
@@ -265,6 +260,26 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 		}
 	}
 	return a, version, nil
+}
+
+// turn waits for leave to send. That may take so long that the credentials run out; and new ones so long
+// that the turn is over.
+func (x *exchange) turn(p *engine.Pull, r *request, authorize func() error) (*engine.Turn, error) {
+	for again := false; ; again = true {
+		turn, err := x.gate.Take(p, r.op(p), x.pace)
+		if err != nil || turn.Waited == 0 {
+			return turn, err
+		}
+		asked := p.Stats.Requests
+		if err := authorize(); err != nil {
+			turn.Done(false)
+			return nil, err
+		}
+		if again || p.Stats.Requests == asked {
+			return turn, nil
+		}
+		turn.Done(false)
+	}
 }
 
 // failureOf makes a failure of an error that came before any answer.

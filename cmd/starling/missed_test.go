@@ -90,7 +90,7 @@ func runTrials(t *testing.T, seeds []uint64) trialCounts {
 				if !ok {
 					break
 				}
-				if n%100 == 0 { // what it keeps is in memory
+				if n%20 == 0 { // what it keeps is in memory
 					store = trialStore(store)
 				}
 				counts, digest, err := runTrial(t.Context(), store, seed)

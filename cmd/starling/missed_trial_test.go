@@ -52,6 +52,7 @@ type trial struct {
 	batches   []batch             // what the output does not have yet
 	delivered map[string]bool
 	told      []bool // of rows: that their time is complete was said and is right
+	looked    string // what there was when that was last looked at
 	cursors   map[string]time.Time
 	counts    trialCounts
 	digest    hash.Hash
@@ -169,9 +170,11 @@ func newTrial(store *engine.Store, seed uint64) (tr *trial, done func(), err err
 	tr = &trial{seed: seed, r: rand.New(rand.NewPCG(seed, 8)), store: store, sent: map[string][]string{}, delivered: map[string]bool{},
 		cursors: map[string]time.Time{}, counts: trialCounts{}, digest: sha256.New()}
 	tr.tenant, tr.key = fmt.Sprintf("tenant-%d.example.com", seed), fmt.Sprintf("in/%d/trace", seed)
-	tr.m = sim.NewMicrosoft(tr.draw())
+	o := tr.draw()
 	tr.now = tr.begin
-	tr.listRows()
+	tr.listRows(o)
+	o.Rows = sim.Rows{List: tr.rows}
+	tr.m = sim.NewMicrosoft(o)
 	transport, stop := tr.m.Transport()
 	transport.DisableKeepAlives = true // whether one is used again would be chance
 	limits := engine.Limits{ResponseBytes: tr.answerBytes, StagedBytes: tr.stagedBytes}.WithDefaults()
