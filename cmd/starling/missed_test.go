@@ -35,6 +35,9 @@ func TestNothingIsMissed(t *testing.T) {
 	}
 	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 5)
 	seeds := slices.Clone(failedSchedules)
+	if tellDigests() {
+		seeds = nil
+	}
 	for n := range count {
 		if seed := from + n; !slices.Contains(failedSchedules, seed) {
 			seeds = append(seeds, seed)
@@ -114,7 +117,7 @@ func runTrials(t *testing.T, seeds []uint64) trialCounts {
 	}
 	close(next)
 	workers.Wait()
-	t.Logf("%d schedules in %v: %v", len(seeds), time.Since(began).Round(time.Second), total)
+	t.Logf("%d schedules, the last with seed %d, in %v: %v", len(seeds), seeds[len(seeds)-1], time.Since(began).Round(time.Second), total)
 	return total
 }
 
