@@ -107,22 +107,6 @@ func (tr *trial) setClock() {
 	}
 }
 
-// trialContext is the context of a pull, whose deadline is of the trial's time. It lies in the past of the
-// machine's clock, so that no timer of the machine is ever set.
-type trialContext struct {
-	context.Context
-	deadline time.Time
-}
-
-func (c trialContext) Deadline() (time.Time, bool) { return c.deadline, true }
-
-func (c trialContext) Err() error {
-	if err := c.Context.Err(); err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	return c.Context.Err()
-}
-
 var errTrialKilled = errors.New("killed")
 
 // trialTransport asks for small pages, lets time pass, kills the collector and sets its clock.
@@ -291,17 +275,17 @@ func (tr *trial) pull(parent context.Context) error {
 	if parent.Err() != nil {
 		return parent.Err()
 	}
-	inner, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
 	tr.mu.Lock()
-	tr.stop, tr.deadline = cancel, tr.now.Add(tr.pullTime)
-	ctx := trialContext{inner, tr.deadline}
+	tr.deadline = tr.now.Add(tr.pullTime)
+	ctx := newTrialContext(parent, tr.deadline)
+	tr.stop = ctx.end
 	tr.mu.Unlock()
 	_, perr := tr.script.Run(engine.NewPull(ctx, tr.env, tr.key))
 	tr.mu.Lock()
 	tr.stop = nil
 	tr.mu.Unlock()
-	cause := context.Cause(inner)
+	cause := ctx.cause
+	ctx.end(context.Canceled)
 	if perr != nil {
 		code := engine.CodeOf(perr, engine.CodeScript)
 		tr.counts["pull failed: "+string(code)]++
