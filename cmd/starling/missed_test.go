@@ -18,8 +18,12 @@ import (
 
 var missedSeed = flag.Int64("missed.seed", -1, "the one schedule that TestNothingIsMissed runs")
 
-// failedSchedules are seeds that once failed. They run always.
-var failedSchedules = []uint64{}
+// failedSchedules are seeds that once failed. They run always. What a seed means changes with what is drawn
+// for it; then they are only some more.
+var failedSchedules = []uint64{
+	219,  // a new token came between the turn of a quota and its request, which met the next one's
+	3330, // the clock was set while a request was under way, and what is still kept was called a gap
+}
 
 // TestNothingIsMissed draws schedules of everything that may happen between Microsoft and a collector of
 // message traces, and holds what is committed, and what the ledger says, against the truth. A failure
@@ -33,7 +37,7 @@ func TestNothingIsMissed(t *testing.T) {
 		runTrials(t, []uint64{uint64(*missedSeed)})
 		return
 	}
-	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 5)
+	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 4)
 	seeds := slices.Clone(failedSchedules)
 	if tellDigests() {
 		seeds = nil
