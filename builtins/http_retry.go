@@ -232,6 +232,9 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	if err := authorize(); err != nil {
 		return nil, 0, failureOf(p, r, err)
 	}
+	if err := p.TakeLimits(r.op(p)); err != nil {
+		return nil, version, failureOf(p, r, err)
+	}
 	turn, err := x.turn(p, r, authorize)
 	if err != nil {
 		return nil, version, failureOf(p, r, err)

@@ -131,6 +131,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	defer span.End()
 
 	p := NewPull(ctx, c.env, c.key)
+	p.limits = c.config.Limits
 	p.handover = &c.handover
 	p.committed = func(r *commitRequest) {
 		c.update(func(s *CollectorStatus) {

@@ -49,7 +49,8 @@ type Config struct {
 	Secrets  []string // what a Redactor should know
 	Warnings []string // what is accepted but should be known, each with its place
 
-	sum [sha256.Size]byte // of Files
+	from ConfigFiles
+	sum  [sha256.Size]byte // of Files
 }
 
 // An Output is one entry under outputs.
@@ -90,6 +91,7 @@ type CollectorConfig struct {
 	// Script is the name of the script's file, below ScriptsDir or among the built-in ones.
 	Script   string
 	Period   time.Duration // from the start of one pull to the start of the next
+	Limits   []RequestLimit
 	Settings *Settings
 	// Place is where the service stands, "file:line:col: path", for errors about it.
 	Place string
@@ -102,7 +104,7 @@ func (c CollectorConfig) Key() string { return c.Input + "/" + c.ID + "/" + c.Se
 // included. Keep it out of logs.
 func (c CollectorConfig) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %d\n", c.Input, c.ID, c.Service, c.Script, c.Period)
+	fmt.Fprintf(h, "%q %q %q %q %d %v\n", c.Input, c.ID, c.Service, c.Script, c.Period, c.Limits)
 	for _, l := range c.Settings.levels() {
 		l.mapping.write(h)
 	}
@@ -111,11 +113,10 @@ func (c CollectorConfig) Fingerprint() [sha256.Size]byte {
 
 // LoadConfig reads a configuration file, YAML or JSON by its name. The error is an *Error with
 // CodeConfig that lists everything that is wrong, one "file:line:col: key: …" to a line.
-func LoadConfig(path string) (*Config, error) {
-	return loadConfig(path, os.LookupEnv)
-}
+func LoadConfig(path string) (*Config, error) { return ConfigFiles{Config: path}.Load() }
 
-func loadConfig(path string, env func(string) (string, bool)) (*Config, error) {
+func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error) {
+	path := f.Config
 	data, err := readAtMost(path, maxConfigBytes)
 	if err != nil {
 		return nil, &Error{Code: CodeConfig, Op: "read the configuration", Err: err, Hint: "name the file with --config"}
@@ -235,7 +236,10 @@ func (r *configReader) secretsFolder(root *node) {
 }
 
 func (r *configReader) warn(line, col int, path, format string, args ...any) {
-	r.Warnings = append(r.Warnings, place(r.problems.file, line, col)+path+": "+fmt.Sprintf(format, args...))
+	if path != "" {
+		path += ": "
+	}
+	r.Warnings = append(r.Warnings, place(r.problems.file, line, col)+path+fmt.Sprintf(format, args...))
 }
 
 // section returns the section below key of the top level, which must not be empty.

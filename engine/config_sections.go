@@ -186,7 +186,9 @@ const periodKey = "request_period_in_seconds"
 func (r *configReader) input(name string, input *Section) {
 	id := r.id(input)
 	input.Text(environmentKey, "")
-	period := input.Int(periodKey, defaultPeriod, 1, maxPeriod)
+	every := period(input, defaultPeriod)
+	limits := r.requestLimits(input, nil)
+	r.generic(input)
 	credentials := input.sub("credentials")
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
@@ -196,7 +198,7 @@ func (r *configReader) input(name string, input *Section) {
 		return
 	}
 	shared := []level{
-		{input.path, input.mapping.without("id", "enabled", "credentials", "services", periodKey)},
+		{input.path, input.mapping.without(genericKeys("id", "enabled", "credentials", "services")...)},
 		{credentials.path, credentials.mapping},
 	}
 	family := &family{declared: map[string]map[string]bool{}}
@@ -209,10 +211,12 @@ func (r *configReader) input(name string, input *Section) {
 			continue
 		}
 		service.Text(environmentKey, "")
-		c.Period = time.Duration(service.Int(periodKey, period, 1, maxPeriod)) * time.Second
+		c.Period = time.Duration(period(service, every)) * time.Second
+		c.Limits = r.requestLimits(service, limits)
+		r.generic(service)
 		c.Script = r.script(service, e.key)
 		c.Settings = &Settings{file: r.problems.file, path: service.path, line: e.line, col: e.col,
-			service: service.mapping.without("enabled", "script", periodKey), shared: shared, family: family, base: r.Base}
+			service: service.mapping.without(genericKeys("enabled", "script")...), shared: shared, family: family, base: r.Base}
 		family.services++
 		r.Collectors = append(r.Collectors, c)
 	}

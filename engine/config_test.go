@@ -23,7 +23,7 @@ func loadGood(t *testing.T, env map[string]string, oldnew ...string) *Config {
 	writeFile(t, file, strings.NewReplacer(oldnew...).Replace(string(text)))
 	writeFile(t, filepath.Join(base, "secret.txt"), "s3cret-value\r\n")
 	writeFile(t, filepath.Join(base, "mine", "third.star"), "")
-	c, err := loadConfig(file, lookupIn(env))
+	c, err := ConfigFiles{Config: file}.load(lookupIn(env))
 	if err != nil {
 		t.Fatal(err)
 	}

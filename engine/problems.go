@@ -60,6 +60,20 @@ func (ps *problems) err() error {
 	return &Error{Code: CodeConfig, Err: errors.Join(lines...)}
 }
 
+// and returns an error with the problems of two files, those of ps first.
+func (ps *problems) and(others *problems) error {
+	var lines []error
+	for _, err := range []error{ps.err(), others.err()} {
+		if e, ok := errors.AsType[*Error](err); ok {
+			lines = append(lines, e.Err)
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return &Error{Code: CodeConfig, Err: errors.Join(lines...)}
+}
+
 // place returns "file:line:col: ", or as much of it as there is.
 func place(file string, line, col int) string {
 	switch {

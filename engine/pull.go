@@ -71,6 +71,7 @@ type Pull struct {
 	staged    staging
 	sweep     *openSweep
 	ends      []func(error)
+	limits    []RequestLimit
 
 	// Stats counts what the pull has done so far.
 	Stats PullStats

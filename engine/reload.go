@@ -153,7 +153,7 @@ func (e *Engine) reload(was, is observed, force bool) {
 // again, only a new reason.
 func (e *Engine) reloadConfig(sources *Sources, again bool) {
 	file := e.config.File
-	config, err := LoadConfig(file)
+	config, err := e.config.Again()
 	if err == nil {
 		err = e.tryConfig(config, sources)
 	}

@@ -25,7 +25,7 @@ output with its certificates, and compiles every other script.
 Prints what is in order, or every problem, with its file, line and column first.`,
 		Example: "  starling check --config config/config.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return p.check(p.configFile(file), asJSON) },
+		RunE:    func(*cobra.Command, []string) error { return p.check(file, asJSON) },
 	}
 	configFlag(c, &file)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -53,7 +53,7 @@ type problem struct {
 }
 
 func (p *program) check(file string, asJSON bool) error {
-	r := report{Config: file, Collectors: []string{}, Disabled: []string{}, Outputs: []string{}, Scripts: []string{},
+	r := report{Config: p.configFiles(file).Name(), Collectors: []string{}, Disabled: []string{}, Outputs: []string{}, Scripts: []string{},
 		Warnings: []string{}, Problems: []problem{}}
 	config, err := p.loadConfig(file)
 	if err == nil {

@@ -15,6 +15,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newCoverage(p)),
 		grouped(operate, newBackfill(p)),
 		grouped(operate, newState(p)),
+		grouped(operate, newImportState(p)),
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newScripts(p)),
@@ -53,8 +54,8 @@ is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 end
 		Version:       buildVersion().number,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	p.asDevoCollector(root)
 	root.AddGroup(&cobra.Group{ID: operate, Title: "Operate:"}, &cobra.Group{ID: write, Title: "Write scripts:"})
 	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "", "debug, info, warn or error (default: starling.log.level)")
 	root.PersistentFlags().StringVar(&p.logFormat, "log-format", "", "text or json (default: starling.log.format)")

@@ -25,7 +25,8 @@ type program struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 
-	logLevel, logFormat string // flags, empty if not given
+	logLevel, logFormat string             // flags, empty if not given
+	server              engine.ConfigFiles // flags of Devo's collectors
 
 	// redactor knows the secrets of the configuration once that is read.
 	redactor *engine.Redactor

@@ -30,16 +30,18 @@ for the next start. A second signal ends at once. SIGHUP reads everything again.
 Traces and metrics go where the OTEL_* variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT.`,
 		Example: "  starling run --config config/config.yaml",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			// From here on, so that a SIGHUP that comes early is no reason to die.
-			signals := make(chan os.Signal, 4)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			defer signal.Stop(signals)
-			return p.runEngine(c.Context(), file, signals)
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return p.runUntilSignal(c.Context(), file) },
 	}
 	configFlag(c, &file)
 	return c
+}
+
+func (p *program) runUntilSignal(ctx context.Context, file string) error {
+	// From here on, so that a SIGHUP that comes early is no reason to die.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	return p.runEngine(ctx, file, signals)
 }
 
 func (p *program) runEngine(ctx context.Context, file string, signals <-chan os.Signal) error {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "../../testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears, "pickled": pickled},
 	})
 }
 
@@ -56,18 +57,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// appears waits for a file that a program in the background writes: appears FILE.
+// appears waits for a file that a program in the background writes, and for a text in it: appears FILE [TEXT].
 func appears(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: appears FILE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: appears FILE [TEXT]")
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		info, err := os.Stat(ts.MkAbs(args[0]))
-		if err == nil && info.Size() > 0 {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && len(text) > 0 && bytes.Contains(text, []byte(strings.Join(args[1:], ""))) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s did not appear in a minute", args[0])
+			ts.Fatalf("%s did not appear in a minute", strings.Join(args, ": "))
 		}
 	}
 }

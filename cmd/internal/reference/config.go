@@ -74,6 +74,8 @@ var inputs = [][]string{
 	{"`enabled`", "must be set", "whether the input runs"},
 	{"`request_period_in_seconds`", "`60`", "from the start of one pull to the start of the next; a service may have its own"},
 	{"`environment`", "", "free text, which scripts may read; a service may have its own"},
+	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
+	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
 	{"`credentials`", "", "settings that all services of the input share"},
 	{"`services.<name>.enabled`", "`true`", "whether the service runs"},
 	{"`services.<name>.script`", "the name of the service", "the script, with or without .star"},
