@@ -104,7 +104,7 @@ func brokenScripts() [][2]string {
 	return [][2]string{
 		{"def pull():", "def pull(:"},
 		{"timeout = timeout,", "timeout = undefined_name,"},
-		{"days_back_setting(10)", "days_back_setting(10 // 0)"},
+		{"days_back_setting()", "days_back_setting() // 0"},
 		{`path = "/ecp`, `pth = "/ecp`},
 		{`load("lib/message_trace.star"`, `load("lib/mesage_trace.star"`},
 		{`"Accept": "application/json"`, `"Accept": "text/html"`}, // its test fails

@@ -49,6 +49,8 @@ func TestReferenceHasOneOfEachKind(t *testing.T) {
 		"| `sink` | name of the output |",
 		"| `client_secret` | secret | none | The client secret's value, not its ID. This or another way to sign in must be set. |",
 		"| `override_delay_in_seconds`, `override_time_delay_in_seconds` | seconds | `90000` |",
+		"| `override_base_url` | url | depends | Where the API is, if not where cloud says. |",
+		"| `mode` | string | depends | ",
 		"#### `time.parse(text, format=None, *, default=…)`",
 		"#### `value.pages(path, *, next, params=None, json=None, headers=None, share=None, catch=False, method=\"GET\", max_pages=10000, xml=False, strict=False)`",
 		"#### `math.pi`",

@@ -83,13 +83,17 @@ func setting(call *syntax.CallExpr, text string) []string {
 	name, def, doc := code(stringOf(call.Args[0])), "must be set", ""
 	for _, arg := range call.Args[1:] {
 		kv, ok := arg.(*syntax.BinaryExpr)
-		if !ok {
+		if !ok { // **
+			def = "depends"
 			continue
 		}
 		switch kv.X.(*syntax.Ident).Name {
 		case "default":
-			if def = code(source(kv.Y, text)); def == "`None`" {
+			switch def = code(source(kv.Y, text)); {
+			case def == "`None`":
 				def = "none"
+			case isCall(kv.Y), def == "`default`":
+				def = "depends"
 			}
 		case "doc":
 			doc = stringOf(kv.Y)
@@ -102,6 +106,11 @@ func setting(call *syntax.CallExpr, text string) []string {
 		}
 	}
 	return []string{name, dot.Name.Name, def, doc}
+}
+
+func isCall(e syntax.Expr) bool {
+	_, ok := e.(*syntax.CallExpr)
+	return ok
 }
 
 func stringOf(e syntax.Expr) string {
