@@ -112,7 +112,7 @@ func (ids errorIDs) about(setting, kind, text string) string {
 // devoFail ends a pull, or the load of a script, with an ErrorID.
 func devoFail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name, reason, hint string
-	if err := unpack(b, args, kwargs, 2, "error", &name, "reason", &reason, "hint?", &hint); err != nil {
+	if err := unpack(b, args, kwargs, 2, "error", &name, "reason", &reason, "hint??", &hint); err != nil {
 		return nil, err
 	}
 	id, err := engine.FindErrorID(name)

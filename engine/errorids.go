@@ -4,6 +4,7 @@ const (
 	fromSettings = "The configuration is read when a script is loaded: at the start, and at every edit. A wrong one never replaces the one that runs."
 	inService    = "set it at the service, at its input or among the input's credentials; starling check says where the file is wrong"
 	noModule     = "Starling has no module_properties: addresses and the tag are in the script, and the settings cloud and override_base_* change them."
+	noAddress    = "Microsoft has published no such address for the cloud that is set."
 	notHere      = "does not occur here"
 )
 
@@ -16,7 +17,7 @@ func ErrorIDs() []ErrorID {
 		{initVariables, 1, "module_properties section is not a valid <dict> object. Contact Devo.", noModule, notHere},
 		{initVariables, 1, "credentials section is not a valid <dict> object", "credentials is something else than keys with values. " + fromSettings, "indent the keys below credentials"},
 		{initVariables, 2, "base_auth_url doesn't exist on the configuration file or is empty", noModule, notHere},
-		{initVariables, 2, "base_resource_url doesn't exist on the configuration file or is empty", noModule, notHere},
+		{initVariables, 2, "base_resource_url doesn't exist on the configuration file or is empty", noAddress, "set override_base_resource_url, or another cloud"},
 		{initVariables, 2, "tenant_id doesn't exist on the configuration file or is empty", "tenant_id is missing. " + fromSettings, inService},
 		{initVariables, 3, "base_auth_url must be an string", "override_base_auth_url is no URL.", "write a URL that begins with https://"},
 		{initVariables, 3, "base_resource_url must be an string", "override_base_resource_url is no URL.", "write a URL that begins with https://"},
@@ -27,7 +28,7 @@ func ErrorIDs() []ErrorID {
 		{initVariables, 5, "client_secret must be an string", "client_secret is no text, or an empty one.", "write the secret's value, in quotes, or ${NAME} of an environment variable"},
 		{initVariables, 6, "base_tag doesn't exist on the configuration file or is empty", noModule, notHere},
 		{initVariables, 7, "base_tag must be an string", noModule, notHere},
-		{initVariables, 8, "base_url doesn't exist on the configuration file or is empty", noModule, notHere},
+		{initVariables, 8, "base_url doesn't exist on the configuration file or is empty", noAddress, "set override_base_url, or another cloud"},
 		{initVariables, 9, "base_url must be an string", "override_base_url is no URL.", "write a URL that begins with https://"},
 		{initVariables, 10, "time_delay_in_seconds doesn't exist on the configuration file or is empty", noModule, notHere},
 		{initVariables, 11, "time_delay_in_seconds must be an string", noModule, notHere},
