@@ -14,6 +14,7 @@ import (
 type sweep struct {
 	it         *sweepIterator
 	lane       string
+	sized      string // under which name its size is kept: the lane, mostly
 	start, end time.Time
 	asked      time.Time        // when it was handed out
 	clock      time.Time        // that moment, for measuring
@@ -82,15 +83,12 @@ func (w *sweep) commit(p *engine.Pull) error {
 	switch w.lane {
 	case laneFresh:
 		m.To = earliest(m.To, w.it.now()) // rows of what is still to come by the clock of the API do not exist yet
-		if w.end.After(w.it.at) {
-			w.it.at = w.end
-		}
 		var was time.Time
 		if was, err = timeCursor(p, freshCursor); err == nil && m.To.After(was) {
 			err = advance(p, freshCursor, m.To)
 		}
-		if !w.it.at.Before(w.it.to) {
-			w.it.sizes.setFreshAt(w.it.round)
+		if err == nil {
+			err = w.it.freshDone(w, w.end)
 		}
 	case laneRescan:
 		w.it.sizes.rescanned(w.end)
@@ -106,7 +104,7 @@ func (w *sweep) commit(p *engine.Pull) error {
 		return err
 	}
 	p.Mark(m)
-	state := w.it.sizes.good(w.lane, w.end.Sub(w.start), p.Stats.Pages-w.before.Pages, p.Stats.Rows-w.before.Rows)
+	state := w.it.sizes.good(w.sized, w.end.Sub(w.start), p.Stats.Pages-w.before.Pages, p.Stats.Rows-w.before.Rows)
 	if err := setJSON(p, sweepsCursor, state); err != nil {
 		return err
 	}
@@ -166,7 +164,7 @@ func sweepFail(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 
 // failed remembers that w failed and why.
 func (w *sweep) failed(reason string, failure *engine.Error) {
-	w.it.sizes.bad(w.lane, w.end.Sub(w.start), w.it.pull.Clock(), failure)
+	w.it.sizes.bad(w.sized, w.end.Sub(w.start), w.it.pull.Clock(), failure)
 	w.note(reason)
 }
 
@@ -193,7 +191,7 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	}
 	w.closed = true
 	p.AbandonSweep()
-	to := w.start.Add(w.it.sizes.gapStep(w.lane))
+	to := w.start.Add(w.it.sizes.gapStep(w.sized))
 	if floor := w.it.floor(w.it.now()); w.start.Before(floor) && p.APIClock().Heard() {
 		to = floor // it came too late
 	}
@@ -202,7 +200,7 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	p.Mark(engine.Mark{From: w.start, To: to, State: engine.SpanGap, Reason: reason})
 	switch w.lane {
 	case laneFresh:
-		w.it.at = to
+		err = w.it.freshDone(w, to)
 	case laneRescan:
 		w.it.sizes.rescanned(to)
 	case laneSettle:

@@ -17,12 +17,19 @@ type sweepIterator struct {
 	begun   time.Time
 	started time.Time // begun, for measuring
 	last    *sweep
-	at, to  time.Time // what is left of the fresh sweep that is going on
+	newer   stretch   // what is left of the fresh sweep that is going on
+	older   stretch   // what is left of what it asks for again
+	border  time.Time // between the two; zero if it asks for nothing again
 	round   time.Time // when it began, for measuring
 	turn    int       // of others
 	failure error     // of the last sweep that failed
 	kept    bool      // something was committed
 }
+
+// A stretch of event time, of which nothing may be left.
+type stretch struct{ from, to time.Time }
+
+func (s stretch) left() bool { return s.to.Sub(s.from) >= time.Second }
 
 // Iterate begins to plan.
 func (s *sweeps) Iterate() starlark.Iterator {
@@ -105,7 +112,7 @@ func (it *sweepIterator) begin() error {
 
 // plan returns the next window, nil if there is none.
 func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
-	if it.fresh > 0 && it.ready(laneFresh) {
+	if it.fresh > 0 {
 		if w, err := it.planFresh(now); w != nil || err != nil {
 			return w, err
 		}
@@ -121,7 +128,7 @@ func (it *sweepIterator) plan(now time.Time) (*sweep, error) {
 			return nil, err
 		}
 		if to.Sub(from) >= time.Second {
-			return it.window(lane, from, to), nil
+			return it.window(lane, lane, stretch{from, to}), nil
 		}
 	}
 	return nil, nil
@@ -140,40 +147,9 @@ func (it *sweepIterator) ready(lane string) bool {
 	return true
 }
 
-// window is the first part of a range that is small enough.
-func (it *sweepIterator) window(lane string, from, to time.Time) *sweep {
-	return &sweep{it: it, lane: lane, start: from, end: earliest(to, from.Add(it.sizes.of(lane)))}
-}
-
-// planFresh returns the next window of the fresh sweep that is going on, or begins one if it is due.
-func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
-	if !it.at.Before(it.to) {
-		// A pull that begins a moment early must not leave it to the next one.
-		clock := it.pull.Clock()
-		if clock.Sub(it.sizes.freshAt()) < it.every-it.every/20 {
-			return nil, nil
-		}
-		cursor, err := timeCursor(it.pull, freshCursor)
-		if err != nil {
-			return nil, err
-		}
-		begin, err := timeCursor(it.pull, engine.WindowCursor)
-		if err != nil {
-			return nil, err
-		}
-		it.round, it.to = clock, now.Add(-it.fresh)
-		overlap := it.sizes.overlap(it.overlap)
-		// After a pause the newest rows come first, and the lane catchup sees to what is between.
-		if it.to.Sub(cursor) > max(it.overlap, 2*it.every) {
-			cursor = it.to
-		}
-		it.at = latest(cursor.Add(-overlap), begin, it.floor(now))
-		if it.to.Sub(it.at) < time.Second {
-			it.at = it.to
-			return nil, nil
-		}
-	}
-	return it.window(laneFresh, it.at, it.to), nil
+// window is the first part of a stretch that is small enough, by the sizes that are kept under a name.
+func (it *sweepIterator) window(lane, sized string, s stretch) *sweep {
+	return &sweep{it: it, lane: lane, sized: sized, start: s.from, end: earliest(s.to, s.from.Add(it.sizes.of(sized)))}
 }
 
 // due returns the first range that a lane has to ask for.

@@ -13,10 +13,11 @@ type sweepState struct {
 	Size     map[string]int `json:"size"`   // by lane, seconds
 	RowsS    float64        `json:"rows_s"` // rows in a second of event time
 	PageRows int            `json:"page_rows"`
-	Settles  int            `json:"settles"` // seconds
-	Base     int            `json:"base"`    // the first size of a window, seconds
-	Least    int            `json:"least"`   // the smallest window, seconds
-	Most     int            `json:"most"`    // the largest window, seconds
+	Settles  int            `json:"settles"`         // seconds
+	Keeps    int            `json:"keeps,omitempty"` // how far back the API can be asked, seconds; 0: without end
+	Base     int            `json:"base"`            // the first size of a window, seconds
+	Least    int            `json:"least"`           // the smallest window, seconds
+	Most     int            `json:"most"`            // the largest window, seconds
 }
 
 // sweepSizes is how large the windows of a collector are and how its lanes fare. It outlives pulls;
@@ -82,6 +83,7 @@ func sizesOf(s *sweeps) *sweepSizes {
 	}
 	z.base, z.least, z.most = s.size, s.least, s.most
 	z.state.V, z.state.PageRows, z.state.Settles, z.state.Most = 1, s.pageRows, int(s.settles/time.Second), int(s.most/time.Second)
+	z.state.Keeps = int(s.keeps / time.Second)
 	z.state.Base, z.state.Least = int(s.size/time.Second), int(s.least/time.Second)
 	return z
 }

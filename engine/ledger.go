@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -243,7 +244,12 @@ func decodeDay(text []byte) (ledgerDay, error) {
 	if s.V != ledgerV {
 		return d, fmt.Errorf("the ledger has format %d, this program knows %d", s.V, ledgerV)
 	}
+	end := int64(math.MinInt64)
 	for _, st := range s.Spans {
+		if st.From < end || st.To <= st.From {
+			return ledgerDay{}, fmt.Errorf("the ledger is damaged: it has a span from %d to %d after one to %d", st.From, st.To, end)
+		}
+		end = st.To
 		sp := Span{From: time.Unix(st.From, 0).UTC(), To: time.Unix(st.To, 0).UTC(), State: st.State, Reason: st.Reason, Lost: st.Lost, first: st.First, next: st.Next}
 		if st.Swept != 0 {
 			sp.Swept = time.Unix(st.Swept, 0).UTC()
@@ -252,7 +258,7 @@ func decodeDay(text []byte) (ledgerDay, error) {
 	}
 	for _, h := range s.Hours {
 		if h[0] < 0 || h[0] > 23 {
-			return d, fmt.Errorf("the ledger is damaged: it has an hour %d", h[0])
+			return ledgerDay{}, fmt.Errorf("the ledger is damaged: it has an hour %d", h[0])
 		}
 		d.hours[h[0]] = HourCount{Events: h[1], Late: h[2], Rows: h[3], Aside: h[4]}
 	}

@@ -194,10 +194,19 @@ type Coverage struct {
 	To        time.Time     `json:"to"`
 	Spans     []CoveredSpan `json:"spans"` // ascending; where there is none, nothing was asked for
 	Hours     []HourCount   `json:"hours"` // ascending; hours without rows are left out
+	Damaged   []DamagedDay  `json:"damaged,omitempty"`
+}
+
+// A DamagedDay is a part of the ledger that cannot be read, From inclusive and To exclusive, UTC. What it
+// said is not known, so there is no span; the next commit that has something to say of it begins it anew.
+type DamagedDay struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Reason string    `json:"reason"`
 }
 
 // Coverage returns the ledger of a collector between two times. A zero time means the beginning or the
-// end of the ledger. It may be called at any time, by any goroutine.
+// end of the ledger. A day of it that is damaged is no error. It may be called at any time, by any goroutine.
 func (s *Store) Coverage(collector string, from, to time.Time) (Coverage, error) {
 	s.mu.Lock()
 	acked := s.edge().acked // before the ledger is read: what is committed in between is not acknowledged
@@ -205,7 +214,11 @@ func (s *Store) Coverage(collector string, from, to time.Time) (Coverage, error)
 	var spans []Span
 	c := Coverage{Collector: collector, From: from.UTC(), To: to.UTC()}
 	err := s.view(func(txn *badger.Txn) error {
-		return scanDays(txn, collector, from, to, func(n int64, d ledgerDay) {
+		return scanDays(txn, collector, from, to, func(n int64, d ledgerDay, damage error) {
+			if damage != nil {
+				c.damaged(n, damage)
+				return
+			}
 			spans = append(spans, d.spans...)
 			for h, counts := range d.hours {
 				counts.Hour = dayStart(n).Add(time.Duration(h) * time.Hour)
@@ -230,15 +243,44 @@ func (s *Store) Coverage(collector string, from, to time.Time) (Coverage, error)
 		}
 		c.Spans = append(c.Spans, CoveredSpan{sp, sp.next == 0})
 	}
-	if n := len(c.Spans); n > 0 {
-		if from.IsZero() {
-			c.From = c.Spans[0].From
-		}
-		if to.IsZero() {
-			c.To = c.Spans[n-1].To
-		}
-	}
+	c.bound(from, to)
 	return c, nil
+}
+
+// damaged notes that a day cannot be read.
+func (c *Coverage) damaged(day int64, err error) {
+	d := DamagedDay{From: dayStart(day), To: dayStart(day + 1), Reason: err.Error()}
+	if !within(d.From, d.To, c.From, c.To) {
+		return
+	}
+	d.From = later(d.From, c.From)
+	if !c.To.IsZero() {
+		d.To = earlier(d.To, c.To)
+	}
+	c.Damaged = append(c.Damaged, d)
+}
+
+// bound puts the ends of the ledger where a time is zero.
+func (c *Coverage) bound(from, to time.Time) {
+	var begin, end time.Time
+	stretch := func(a, b time.Time) {
+		if begin.IsZero() || a.Before(begin) {
+			begin = a
+		}
+		end = later(end, b)
+	}
+	for _, s := range c.Spans {
+		stretch(s.From, s.To)
+	}
+	for _, d := range c.Damaged {
+		stretch(d.From, d.To)
+	}
+	if from.IsZero() {
+		c.From = begin
+	}
+	if to.IsZero() {
+		c.To = end
+	}
 }
 
 // within reports whether the range a to b has a part between from and to, of which a zero one bounds nothing.
@@ -246,8 +288,8 @@ func within(a, b, from, to time.Time) bool {
 	return (to.IsZero() || a.Before(to)) && (from.IsZero() || b.After(from))
 }
 
-// scanDays calls f with the days of a ledger, in order.
-func scanDays(txn *badger.Txn, collector string, from, to time.Time, f func(n int64, d ledgerDay)) error {
+// scanDays calls f with the days of a ledger, in order, or with why one cannot be read.
+func scanDays(txn *badger.Txn, collector string, from, to time.Time, f func(n int64, d ledgerDay, damage error)) error {
 	prefix := []byte(prefLedger + collector + "\x00")
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 16})
 	defer it.Close()
@@ -266,10 +308,8 @@ func scanDays(txn *badger.Txn, collector string, from, to time.Time, f func(n in
 		}
 		err := it.Item().Value(func(v []byte) error {
 			d, err := decodeDay(v)
-			if err == nil {
-				f(n, d)
-			}
-			return err
+			f(n, d, err)
+			return nil
 		})
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newCoverage(p)),
 		grouped(operate, newBackfill(p)),
 		grouped(operate, newState(p)),
+		grouped(operate, newImportState(p)),
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newScripts(p)),

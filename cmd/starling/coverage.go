@@ -123,6 +123,21 @@ func (t *ledgerTool) collector(arg string) (string, error) {
 	return found[0], nil
 }
 
+// command is what begins a backfill of a collector, for a person to copy: with its shortest name that is no
+// other's, and where it is.
+func (t *ledgerTool) command(key string) string {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	if all, err := t.collectors([]string{name}); err != nil || len(all) != 1 {
+		name = key
+	}
+	for _, f := range []struct{ flag, value string }{{"--config", t.file}, {"--state", t.dir}} {
+		if f.value != "" {
+			name += " " + f.flag + " " + f.value
+		}
+	}
+	return "starling backfill " + printable(name)
+}
+
 func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, asJSON, strip bool) error {
 	keys, err := t.collectors(args)
 	if err != nil {
@@ -135,7 +150,7 @@ func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, a
 		if err != nil {
 			return fail(err, engine.CodeStore)
 		}
-		all = append(all, judge(r, between, now))
+		all = append(all, judge(r, between, now, t.command(key)))
 	}
 	if asJSON {
 		printJSON(out, struct {
@@ -144,7 +159,7 @@ func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, a
 		return nil
 	}
 	if len(all) == 0 {
-		fmt.Fprintln(out, "no collector keeps a ledger yet: it needs a script that pulls with checkpoint.sweeps, and one pull of it")
+		fmt.Fprintln(out, "no collector keeps a ledger yet: it needs a script that pulls with checkpoint.sweeps or checkpoint.windows, and one pull of it")
 	}
 	screen := screenOf(t.p)
 	for i, c := range all {
@@ -174,6 +189,9 @@ func readRange(from, to string, now time.Time) (r timeRange, err error) {
 	}
 	if r.to, err = readMoment("--to", to, now); err != nil {
 		return r, err
+	}
+	if r.from.After(now) {
+		return r, usage("--from: %s is in the future; it is %s now, UTC", moment(r.from), moment(now))
 	}
 	if !r.from.IsZero() && !r.to.IsZero() && !r.from.Before(r.to) {
 		return r, usage("--from must be before --to: got %s and %s", moment(r.from), moment(r.to))
@@ -206,13 +224,15 @@ func readMoment(flag, text string, now time.Time) (time.Time, error) {
 // moment shows a time to a person, UTC.
 func moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
 
-// settles is the age at which a range is settled, as the collector said last; 0 if it is not known.
-func settles(r engine.CoverageReport) time.Duration {
-	var sweeps struct {
-		Settles int64 `json:"settles"`
+// A sweepsKnown is what the cursor of a collector's sweeps says about its API, in seconds; 0 if it is not known.
+type sweepsKnown struct {
+	Settles int64 `json:"settles"` // the age at which a range is settled
+	Keeps   int64 `json:"keeps"`   // how far back the API can be asked
+}
+
+func sweepsOf(r engine.CoverageReport) (k sweepsKnown) {
+	if json.Unmarshal(r.Sweeps, &k) != nil {
+		return sweepsKnown{}
 	}
-	if json.Unmarshal(r.Sweeps, &sweeps) != nil {
-		return 0
-	}
-	return time.Duration(sweeps.Settles) * time.Second
+	return k
 }

@@ -16,6 +16,7 @@ const (
 	swept                       // more may appear
 	unasked                     // nothing is known
 	failing                     // asked for without success
+	damaged                     // the ledger of it cannot be read
 	gap                         // the API does not give it
 	lost                        // dropped from a full outbox
 )
@@ -32,6 +33,7 @@ var standings = [...]struct {
 	swept:       {"swept", '-', "33", "swept, more may still appear"},
 	unasked:     {"unasked", '.', "2", "not asked for"},
 	failing:     {"failing", '?', "35", "asked for, without success"},
+	damaged:     {"damaged", '%', "35", "the ledger of it is damaged: what was covered is not known"},
 	gap:         {"gap", 'x', "31", "gap: the API does not give it"},
 	lost:        {"lost", '!', "1;31", "lost: dropped from a full outbox"},
 }
@@ -46,7 +48,7 @@ type interval struct {
 	Complete bool      `json:"complete"`
 	Why      string    `json:"why,omitempty"`
 	Do       string    `json:"do,omitempty"`
-	// The counts are of the hours that begin in it.
+	// The counts are of whole hours: those of an hour in which several intervals are belong to one of them.
 	Rows   int64 `json:"rows"`
 	Events int64 `json:"events"`
 	Late   int64 `json:"late"`
@@ -64,20 +66,33 @@ type covered struct {
 	Backfill  *engine.Backfill   `json:"backfill,omitempty"`
 	Intervals []interval         `json:"intervals"`
 	Hours     []engine.HourCount `json:"hours"`
+
+	backfill string // the command that begins one
+	now      time.Time
+	kept     time.Time // the API keeps nothing before it, as far as is known
+	damaged  []engine.DamagedDay
 }
 
 // judge says of each stretch of a range what is known about it. Where the range has no bounds, those of
-// the ledger and now are taken.
-func judge(r engine.CoverageReport, between timeRange, now time.Time) *covered {
+// the ledger and now are taken. The command backfill begins one of the collector.
+func judge(r engine.CoverageReport, between timeRange, now time.Time, backfill string) *covered {
+	known := sweepsOf(r)
 	c := &covered{Collector: r.Collector, From: between.from, To: between.to, Settled: r.Settled, Backfill: r.Backfill,
-		Intervals: []interval{}, Hours: append([]engine.HourCount{}, r.Hours...)}
+		Intervals: []interval{}, Hours: append([]engine.HourCount{}, r.Hours...),
+		backfill: backfill, now: now, damaged: r.Damaged}
+	if known.Keeps > 0 {
+		c.kept = now.Add(-time.Duration(known.Keeps) * time.Second).Truncate(time.Second)
+	}
 	if c.To.IsZero() {
 		c.To = now
 	}
 	if c.From.IsZero() {
 		c.From = c.To
-		if len(r.Spans) > 0 && r.Spans[0].From.Before(c.To) {
-			c.From = r.Spans[0].From
+		if len(r.Spans) > 0 {
+			c.From = earlierOf(c.From, r.Spans[0].From)
+		}
+		if len(r.Damaged) > 0 {
+			c.From = earlierOf(c.From, r.Damaged[0].From)
 		}
 	}
 	at := c.From
@@ -96,7 +111,7 @@ func judge(r engine.CoverageReport, between timeRange, now time.Time) *covered {
 	for i := range c.Intervals {
 		x := &c.Intervals[i]
 		x.Complete = x.State == complete
-		x.Do = c.advice(*x, settles(r))
+		x.Do = c.advice(*x, time.Duration(known.Settles)*time.Second)
 		if x.Complete {
 			done += x.To.Sub(x.From)
 		}
@@ -108,26 +123,48 @@ func judge(r engine.CoverageReport, between timeRange, now time.Time) *covered {
 	return c
 }
 
-// hole adds what no span is about. Where everything is settled before, it was passed over.
+// hole adds what no span is about.
 func (c *covered) hole(from, to time.Time) {
-	if border := c.Settled; from.Before(border) && border.Before(to) {
-		c.hole(from, border)
-		from = border
+	for _, d := range c.damaged {
+		begin, end := laterOf(from, d.From), earlierOf(to, d.To)
+		if begin.Before(end) {
+			c.unknown(from, begin, unasked, "")
+			c.unknown(begin, end, damaged, printable(d.Reason))
+			from = end
+		}
 	}
-	if !from.Before(to) {
-		return
-	}
-	why := "not asked for yet"
-	if !to.After(c.Settled) {
-		why = "it was never asked for"
-	}
-	c.add(interval{From: from, To: to, State: unasked, Why: why})
+	c.unknown(from, to, unasked, "")
 }
 
-// add joins neighbours of which the same can be said.
+// unknown adds a stretch about which the ledger says nothing. What can be done about it is another thing
+// before the moment up to which everything is settled, and before what the API keeps.
+func (c *covered) unknown(from, to time.Time, v standing, why string) {
+	for _, border := range []time.Time{c.kept, c.Settled, c.now} {
+		if from.Before(border) && border.Before(to) {
+			c.unknown(from, border, v, why)
+			from = border
+		}
+	}
+	switch {
+	case !from.Before(to):
+		return
+	case why != "":
+	case !from.Before(c.now):
+		why = "it is in the future"
+	case !to.After(c.kept):
+		why = "it was never asked for, and " + whyRetention
+	case !to.After(c.Settled):
+		why = "it was never asked for"
+	default:
+		why = "not asked for yet"
+	}
+	c.add(interval{From: from, To: to, State: v, Why: why})
+}
+
+// add joins neighbours of which the same can be said, and for which the same can be done.
 func (c *covered) add(x interval) {
 	if n := len(c.Intervals); n > 0 {
-		if last := &c.Intervals[n-1]; last.State == x.State && last.Why == x.Why {
+		if last := &c.Intervals[n-1]; last.State == x.State && last.Why == x.Why && (x.State == complete || !x.From.Equal(c.Settled)) {
 			last.To = x.To
 			return
 		}
@@ -172,8 +209,12 @@ func (c *covered) advice(x interval, settles time.Duration) string {
 		return "nothing, if the outputs work: /status and the log say what they wait for"
 	case past && c.Backfill != nil && !c.Backfill.Over() && c.Backfill.Next.Before(x.To) && x.From.Before(c.Backfill.To):
 		return fmt.Sprintf("nothing: the backfill of %s to %s comes to it", moment(c.Backfill.From), moment(c.Backfill.To))
-	case x.State == gap && x.Why == whyRetention:
+	case !x.From.Before(c.now):
+		return "nothing"
+	case x.State == gap && x.Why == whyRetention || x.State != gap && x.State != lost && !x.To.After(c.kept):
 		return "no pull can bring it back: export it from where the API has it from, if anywhere"
+	case past && x.State == damaged:
+		return c.command(x) + " (its rows are sent once more)"
 	case past:
 		return c.command(x)
 	case x.State == lost:
@@ -189,25 +230,25 @@ func (c *covered) advice(x interval, settles time.Duration) string {
 }
 
 func (c *covered) command(x interval) string {
-	return fmt.Sprintf("starling backfill %s --from %s --to %s", c.Collector, x.From.Format(time.RFC3339), x.To.Format(time.RFC3339))
+	return fmt.Sprintf("%s --from %s --to %s", c.backfill, x.From.Format(time.RFC3339), x.To.Format(time.RFC3339))
 }
 
-// count adds up the counts of hours.
+// count adds up the counts of hours. An hour in which several intervals are counts for the first of them
+// of which the ledger knows something.
 func (c *covered) count() {
 	i := 0
 	for _, h := range c.Hours {
 		for i < len(c.Intervals) && !h.Hour.Before(c.Intervals[i].To) {
 			i++
 		}
-		if i == len(c.Intervals) {
-			return
-		}
 		at := i
-		if h.Hour.Before(c.Intervals[at].From) && at > 0 {
-			at--
+		for at+1 < len(c.Intervals) && c.Intervals[at].State == unasked && c.Intervals[at+1].From.Before(h.Hour.Add(time.Hour)) {
+			at++
 		}
-		x := &c.Intervals[at]
-		x.Rows, x.Events, x.Late, x.Aside = x.Rows+h.Rows, x.Events+h.Events, x.Late+h.Late, x.Aside+h.Aside
+		if at < len(c.Intervals) {
+			x := &c.Intervals[at]
+			x.Rows, x.Events, x.Late, x.Aside = x.Rows+h.Rows, x.Events+h.Events, x.Late+h.Late, x.Aside+h.Aside
+		}
 	}
 }
 

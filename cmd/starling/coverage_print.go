@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,7 +13,7 @@ import (
 func (c *covered) printHead(w io.Writer) {
 	fmt.Fprintln(w, printable(c.Collector))
 	if !c.From.Before(c.To) {
-		fmt.Fprintln(w, "  nothing was asked for yet")
+		fmt.Fprintln(w, "  no ledger: it has not pulled yet, or its script pulls without checkpoint.sweeps and checkpoint.windows")
 		return
 	}
 	share := "complete"
@@ -33,25 +34,50 @@ func (c *covered) printHead(w io.Writer) {
 	}
 }
 
-// printTable lists the intervals, and below each that is not complete why, and what to do.
+// printTable lists the intervals, and below each that is not complete why, and what to do. Columns in which
+// nothing would stand are left out.
 func (c *covered) printTable(w io.Writer) {
 	if len(c.Intervals) == 0 {
 		return
 	}
+	late, aside := false, false
+	for _, x := range c.Intervals {
+		late, aside = late || x.Late > 0, aside || x.Aside > 0
+	}
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nFROM\tTO\tSTATE\tROWS\tEVENTS\tLATE\tASIDE")
+	row := func(from, to, state, rows, events, lates, asides string) {
+		cells := []string{from, to, state, rows, events}
+		if late {
+			cells = append(cells, lates)
+		}
+		if aside {
+			cells = append(cells, asides)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	row("\nFROM", "TO", "STATE", "ROWS", "EVENTS", "LATE", "ASIDE")
 	for _, x := range c.Intervals {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", moment(x.From), moment(x.To), standings[x.State].name, x.Rows, x.Events, x.Late, x.Aside)
+		rows := number(x.Rows)
+		if x.Rows == 0 && x.State >= swept { // they are counted when it is settled
+			rows = "-"
+		}
+		row(moment(x.From), moment(x.To), standings[x.State].name, rows, number(x.Events), number(x.Late), number(x.Aside))
 	}
 	t.Flush()
 	lines := strings.SplitAfter(text.String(), "\n")
 	io.WriteString(w, lines[0]+lines[1])
 	for i, x := range c.Intervals {
 		io.WriteString(w, lines[i+2])
-		if x.State != complete {
-			fmt.Fprintf(w, "    why: %s\n    do:  %s\n", x.Why, x.Do)
-		}
+		c.printReason(w, x)
+	}
+}
+
+// printReason says why x is not complete, and what to do.
+func (c *covered) printReason(w io.Writer, x interval) {
+	if x.State != complete {
+		fmt.Fprintf(w, "    why: %s\n    do:  %s\n", x.Why, x.Do)
 	}
 }
 
@@ -95,7 +121,7 @@ func (c *covered) printStrip(w io.Writer, s screen) {
 		last = cells
 	}
 	skipped()
-	fmt.Fprintf(w, "\n%*sa character is %s\n", ruler.label, "", ageText(ruler.cell()))
+	fmt.Fprintf(w, "\n%*sa character is %s, and shows the worst of it; times are UTC\n", ruler.label, "", ageText(ruler.cell()))
 	for v := range standings {
 		if seen[standing(v)] {
 			x := cell{standing(v), true}
@@ -116,6 +142,7 @@ func (c *covered) printTroubles(w io.Writer) {
 			fmt.Fprintln(w)
 		}
 		first = false
-		fmt.Fprintf(w, "%s to %s  %s\n    why: %s\n    do:  %s\n", moment(x.From), moment(x.To), standings[x.State].name, x.Why, x.Do)
+		fmt.Fprintf(w, "%s to %s  %s\n", moment(x.From), moment(x.To), standings[x.State].name)
+		c.printReason(w, x)
 	}
 }

@@ -34,7 +34,7 @@ func sample() engine.CoverageReport {
 }
 
 func TestCoverageSaysWhyAndWhatToDo(t *testing.T) {
-	c := judge(sample(), timeRange{}, hours(240))
+	c := judge(sample(), timeRange{}, hours(240), "starling backfill trace")
 	want := []struct {
 		from, to float64
 		name     string
@@ -42,10 +42,10 @@ func TestCoverageSaysWhyAndWhatToDo(t *testing.T) {
 		do       string
 	}{
 		{0, 170, "complete", 1700, ""},
-		{170, 171, "lost", 10, "starling backfill in/1/trace --from 2026-11-27T02:00:00Z --to 2026-11-27T03:00:00Z"},
+		{170, 171, "lost", 10, "starling backfill trace --from 2026-11-27T02:00:00Z --to 2026-11-27T03:00:00Z"},
 		{171, 175, "complete", 40, ""},
 		{175, 175.5, "gap", 10, "no pull can bring it back"},
-		{175.5, 176, "unasked", 0, "starling backfill in/1/trace --from 2026-11-27T07:30:00Z"},
+		{175.5, 176, "unasked", 0, "starling backfill trace --from 2026-11-27T07:30:00Z"},
 		{176, 214, "complete", 380, ""},
 		{214, 215, "undelivered", 10, "nothing, if the outputs work"},
 		{215, 233, "swept", 180, "for the last time at an age of 25h"},
@@ -70,7 +70,7 @@ func TestCoverageSaysWhyAndWhatToDo(t *testing.T) {
 	}
 	r := sample()
 	r.Backfill = &engine.Backfill{From: hours(100), To: hours(200), Next: hours(150)}
-	if c := judge(r, timeRange{}, hours(240)); !strings.Contains(c.Intervals[1].Do, "comes to it") {
+	if c := judge(r, timeRange{}, hours(240), "starling backfill trace"); !strings.Contains(c.Intervals[1].Do, "comes to it") {
 		t.Errorf("while a backfill is on its way: %q", c.Intervals[1].Do)
 	}
 }
@@ -96,7 +96,7 @@ func TestCoverageIsNeverTooGood(t *testing.T) {
 		r.Settled = hours(float64(random.IntN(120)))
 		from := random.IntN(100)
 		to := from + 1 + random.IntN(40)
-		c := judge(r, timeRange{hours(float64(from)), hours(float64(to))}, hours(200))
+		c := judge(r, timeRange{hours(float64(from)), hours(float64(to))}, hours(200), "starling backfill trace")
 		at, all := hours(float64(from)), true
 		for _, x := range c.Intervals {
 			if !x.From.Equal(at) || !x.From.Before(x.To) {
@@ -137,7 +137,7 @@ func chart(c *covered, width int) string {
 }
 
 func TestChartOfTenDays(t *testing.T) {
-	c := judge(sample(), timeRange{}, hours(240))
+	c := judge(sample(), timeRange{}, hours(240), "starling backfill trace")
 	var b strings.Builder
 	c.printStrip(&b, screen{width: 40})
 	want := `
@@ -148,7 +148,7 @@ func TestChartOfTenDays(t *testing.T) {
 2026-11-28 ######################+-
 2026-11-29 -----------------?-----.
 
-           a character is 1h
+           a character is 1h, and shows the worst of it; times are UTC
            #  complete: all that the API had is at every output
            +  settled, but not every output has it
            -  swept, more may still appear
@@ -181,5 +181,39 @@ func TestMoments(t *testing.T) {
 		if got, err := readMoment("--from", text, now); err == nil {
 			t.Errorf("%q: got %v, want an error", text, got)
 		}
+	}
+}
+
+// TestCoverageOfADamagedLedger damages the ledger of the hours 48 to 72, up to the middle of which everything
+// is settled.
+func TestCoverageOfADamagedLedger(t *testing.T) {
+	r := engine.CoverageReport{Settled: hours(60), Coverage: engine.Coverage{Collector: "in/1/trace",
+		Spans:   []engine.CoveredSpan{span(0, 48, engine.SpanSettled, true), span(72, 80, engine.SpanSwept, true)},
+		Damaged: []engine.DamagedDay{{From: hours(48), To: hours(72), Reason: "the ledger is damaged: \x1b[2J"}}}}
+	c := judge(r, timeRange{}, hours(80), "starling backfill trace")
+	if len(c.Intervals) != 4 || c.Complete {
+		t.Fatalf("got %+v", c.Intervals)
+	}
+	for i, do := range []string{"starling backfill trace --from 2026-11-22T00:00:00Z --to 2026-11-22T12:00:00Z (its rows are sent once more)", "pulls come to it"} {
+		x := c.Intervals[i+1]
+		if standings[x.State].name != "damaged" || x.Complete || !strings.HasPrefix(x.Why, "the ledger is damaged: ") || strings.Contains(x.Why, "\x1b") || !strings.Contains(x.Do, do) {
+			t.Errorf("got %+v, want damaged and %q", x, do)
+		}
+	}
+	if drawn := chart(c, 80); strings.Count(drawn, "%") != 48 {
+		t.Errorf("drawn is\n%s", drawn)
+	}
+}
+
+// TestWhatTheAPIDoesNotKeepIsNotBackfilled asks about 20 days of which the API keeps 10.
+func TestWhatTheAPIDoesNotKeepIsNotBackfilled(t *testing.T) {
+	r := engine.CoverageReport{Settled: hours(460), Sweeps: []byte(`{"settles":90000,"keeps":864000}`)}
+	r.Spans = []engine.CoveredSpan{span(400, 460, engine.SpanSettled, true)}
+	c := judge(r, timeRange{from: hours(0)}, hours(480), "starling backfill trace")
+	if x := c.Intervals[0]; !x.To.Equal(hours(240)) || x.Why != "it was never asked for, and the API keeps it no longer" || strings.Contains(x.Do, "backfill") {
+		t.Errorf("got %+v", x)
+	}
+	if x := c.Intervals[1]; !x.To.Equal(hours(400)) || x.Why != "it was never asked for" || !strings.HasPrefix(x.Do, "starling backfill trace --from ") {
+		t.Errorf("got %+v", x)
 	}
 }

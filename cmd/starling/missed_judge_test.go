@@ -198,7 +198,7 @@ func (tr *trial) checkTold() error {
 	if err != nil {
 		return err
 	}
-	told := judge(report, timeRange{}, tr.clock())
+	told := judge(report, timeRange{}, tr.clock(), "starling backfill")
 	for _, x := range told.Intervals {
 		if !x.Complete {
 			if x.State == undelivered {

@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "../../testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears, "pickled": pickled},
 	})
 }
 

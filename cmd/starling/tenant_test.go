@@ -114,7 +114,7 @@ func (c *tenant) start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.env = &engine.Env{Logger: slog.New(slog.DiscardHandler), Telemetry: engine.NewTelemetry(nil, nil), Transport: c,
+	c.env = &engine.Env{Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Telemetry: engine.NewTelemetry(nil, nil), Transport: c,
 		Shared: &engine.Shared{}, Redactor: &engine.Redactor{}, Limits: engine.Limits{}.WithDefaults(), Store: store, Clock: &engine.Clock{Now: c.clock, Wait: c.sleep}}
 	library := &engine.Library{Builtin: c.scripts(), Predeclared: builtins.All()}
 	sources, err := library.Read()
@@ -209,21 +209,35 @@ func (c *tenant) report() engine.CoverageReport {
 	return r
 }
 
+// mostPages is the most pages that a window had.
+func (c *tenant) mostPages() (most int) {
+	pages := 0
+	for _, r := range c.m.Log() {
+		if r.API != "graph" {
+			continue
+		}
+		if !r.Link {
+			pages = 0
+		}
+		pages++
+		most = max(most, pages)
+	}
+	return most
+}
+
 // A lag is how long rows took from when they could be seen to their commit.
 type lag struct {
 	rows            int
 	median, longest time.Duration
 }
 
-// freshRows is how late a row may appear that the fresh lane is to find: its overlap, less its own age.
-const freshRows = 55 * time.Minute
-
-// lag is that of the fresh rows which could be seen first between two times.
-func (c *tenant) lag(from, to time.Time) lag {
+// lag is that of the rows which could be seen first between two times, and appeared at most late after
+// they were received.
+func (c *tenant) lag(from, to time.Time, late time.Duration) lag {
 	c.t.Helper()
 	var took []time.Duration
-	for row := range c.m.RowsBy(from.Add(-freshRows), to, to) {
-		if row.Visible.Before(from) || row.Visible.Sub(row.Received) > freshRows {
+	for row := range c.m.RowsBy(from.Add(-late), to, to) {
+		if row.Visible.Before(from) || row.Visible.Sub(row.Received) > late {
 			continue
 		}
 		at, ok := c.first[row.Identity()]
