@@ -24,7 +24,8 @@ what it says of each collector of the configuration. What these collectors call 
 published: a value that is a time, and the only one that looks like the end of what was pulled, is
 proposed as the place to go on from. With --yes it becomes the cursor "window". Otherwise choose one
 by its name with --key, or give the time with --from. A cursor that is there already is kept, unless
---replace is given.
+--replace is given; rows that starling itself has sent are known and not sent again (state reset
+forgets them).
 
 Stop the old collector first: it writes its files in place, and one that is being written is damaged.
 Nothing in FOLDER is changed. Works while starling is stopped.`,

@@ -123,7 +123,6 @@ type cannedRequest struct {
 	at       time.Time
 	from, to time.Time
 	good     bool
-	rows     int
 }
 
 // A cannedTenant is what was asked in the name of one case.
@@ -204,7 +203,6 @@ func (m *cannedMicrosoft) answer(i int, at string, r *http.Request) (refuse bool
 	}
 	body = `{"value":[]}`
 	if !row.Before(q.from) && row.Before(q.to) {
-		q.rows = 1
 		body = cannedRow(c, i, row)
 	}
 	s.data = append(s.data, q)
@@ -251,8 +249,8 @@ func (m *cannedMicrosoft) counts(i int, until time.Time) (tokens, data int) {
 	return tokens, data
 }
 
-// asked returns the first request for data, the first that was answered, and how many answers had the row.
-func (m *cannedMicrosoft) asked(i int) (first, good cannedRequest, rows int) {
+// asked returns the first request for data, and the first that was answered well.
+func (m *cannedMicrosoft) asked(i int) (first, good cannedRequest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, q := range m.tenants[i].data {
@@ -262,11 +260,8 @@ func (m *cannedMicrosoft) asked(i int) (first, good cannedRequest, rows int) {
 		if q.good && good.at.IsZero() {
 			good = q
 		}
-		if q.good {
-			rows += q.rows
-		}
 	}
-	return first, good, rows
+	return first, good
 }
 
 // secrets are all that nobody may read.

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "../../testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears, "pickled": pickled},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"serve": serveFiles, "exits": exits, "appears": appears, "becomes": becomes, "port": port, "pickled": pickled},
 	})
 }
 
@@ -71,6 +73,37 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s did not appear in a minute", strings.Join(args, ": "))
 		}
 	}
+}
+
+// becomes runs a program until its output has a line that a pattern matches: becomes PATTERN PROGRAM ARGS...
+func becomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: becomes PATTERN PROGRAM [ARGS...]")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q did not come in two minutes", args[0])
+		}
+	}
+}
+
+// port sets a variable to a port that is free: port NAME.
+func port(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: port NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	_, number, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[0], number)
 }
 
 // serveFiles answers requests with the files of a folder, and sets $URL. A file is the body of an
