@@ -165,6 +165,8 @@ type exchange struct {
 	check func(*answer) error
 	// judge explains an answer whose status is no success.
 	judge func(p *engine.Pull, r *request, a *answer) *failure
+	// errors are the names of what goes wrong.
+	errors errorIDs
 }
 
 // do returns a good answer, or an *engine.Error that says why there is none.
@@ -182,6 +184,7 @@ func (x *exchange) try(p *engine.Pull, r *request) (*answer, *failure) {
 	var failed, throttled int
 	for sent := 0; ; sent++ {
 		a, version, f := x.attempt(p, r, sent)
+		x.errors.name(f)
 		switch {
 		case f == nil:
 			return a, nil
