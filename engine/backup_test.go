@@ -25,7 +25,7 @@ func TestBackupWhileCommitsGoOn(t *testing.T) {
 	if err := s.outputs([]string{"out"}); err != nil {
 		t.Fatal(err)
 	}
-	defer s.serveControl(slog.New(slog.DiscardHandler))()
+	defer s.serveControl(slog.New(slog.DiscardHandler), nil)()
 	var committed atomic.Int64
 	stop := make(chan struct{})
 	done := make(chan error, 1)

@@ -25,7 +25,7 @@ const (
 )
 
 // serveControl answers until the function that it returns is called, and for a store in memory not at all.
-func (s *Store) serveControl(log *slog.Logger) (stop func()) {
+func (s *Store) serveControl(log *slog.Logger, status func() Status) (stop func()) {
 	if s.dir == "" {
 		return func() {}
 	}
@@ -39,7 +39,7 @@ func (s *Store) serveControl(log *slog.Logger) (stop func()) {
 		log.Warn("backups, coverage and backfills are possible only while starling is stopped: it cannot listen in the state directory", "error", err.Error())
 		return func() {}
 	}
-	c := control{store: s, log: log, open: map[net.Conn]bool{}}
+	c := control{store: s, log: log, status: status, open: map[net.Conn]bool{}}
 	c.wait.Go(func() { c.accept(l) })
 	return func() {
 		l.Close()
@@ -50,9 +50,10 @@ func (s *Store) serveControl(log *slog.Logger) (stop func()) {
 
 // A control answers on the socket of one store.
 type control struct {
-	store *Store
-	log   *slog.Logger
-	wait  sync.WaitGroup
+	store  *Store
+	log    *slog.Logger
+	status func() Status
+	wait   sync.WaitGroup
 
 	mu     sync.Mutex
 	open   map[net.Conn]bool

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// What a command asks of a starling that runs about coverage is a verb and one JSON value on a line.
+// What a command asks of a starling that runs, but for a backup, is a verb and one JSON value on a line.
 // The answer is "ok" and one JSON value, or an error: a line "error: " with a failure as JSON.
 const (
 	askCovered  = "covered"
 	askCoverage = "coverage"
 	askBackfill = "backfill"
+	askStatus   = "status"
 )
 
 type coverageRequest struct {
@@ -45,6 +46,8 @@ func (c *control) answerCoverage(out io.Writer, verb, arg string) (ok bool) {
 	switch verb {
 	default:
 		return false
+	case askStatus:
+		answer = c.status()
 	case askCovered:
 		if err == nil {
 			answer, err = c.store.Covered()
@@ -111,6 +114,12 @@ func (r *Running) Report(collector string, from, to time.Time) (report CoverageR
 // SetBackfill sets the backfill of a collector, or with nil ends the one that is going on.
 func (r *Running) SetBackfill(collector string, b *Backfill) error {
 	return r.ask(askBackfill, coverageRequest{Collector: collector, Backfill: b}, nil)
+}
+
+// Status returns what it is doing.
+func (r *Running) Status() (s Status, err error) {
+	err = r.ask(askStatus, coverageRequest{}, &s)
+	return s, err
 }
 
 func (r *Running) ask(verb string, request coverageRequest, answer any) error {

@@ -29,7 +29,7 @@ func TestCoverageOfARunningStarling(t *testing.T) {
 	if _, found := FindRunning(s.dir); found {
 		t.Fatal("nothing runs there yet")
 	}
-	defer s.serveControl(slog.New(slog.DiscardHandler))()
+	defer s.serveControl(slog.New(slog.DiscardHandler), nil)()
 	running, found := FindRunning(s.dir)
 	if !found {
 		t.Fatal("it does not answer")
@@ -67,7 +67,7 @@ func TestCoverageOfARunningStarling(t *testing.T) {
 // TestBackfillIsRefusedOrKept sets, refuses and ends backfills, over the socket.
 func TestBackfillIsRefusedOrKept(t *testing.T) {
 	s := sweptStore(t)
-	defer s.serveControl(slog.New(slog.DiscardHandler))()
+	defer s.serveControl(slog.New(slog.DiscardHandler), nil)()
 	running, _ := FindRunning(s.dir)
 	refused := func(collector string, b Backfill, want string) {
 		t.Helper()

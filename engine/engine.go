@@ -127,7 +127,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.tasks.startSending(d)
 	}
 	e.mu.Unlock()
-	stopAnswering := e.env.Store.serveControl(e.options.Logger)
+	stopAnswering := e.env.Store.serveControl(e.options.Logger, e.Status)
 
 	var guard sync.WaitGroup
 	guard.Go(func() { e.guardOutbox(ctx) })

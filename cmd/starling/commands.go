@@ -12,6 +12,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newRun(p)),
 		grouped(operate, newCheck(p)),
 		grouped(operate, newHealth(p)),
+		grouped(operate, newStatus(p)),
 		grouped(operate, newCoverage(p)),
 		grouped(operate, newBackfill(p)),
 		grouped(operate, newState(p)),
