@@ -213,7 +213,7 @@ func (w *windows) Iterate() starlark.Iterator {
 // due is up to when a range is complete by now. Where the answers of the API say that this machine's
 // clock is wrong, theirs counts.
 func (w *windows) due() time.Time {
-	return w.pull.APIClock().Now(w.pull.Now()).Add(-w.delay).Truncate(time.Second)
+	return w.pull.APINow().Add(-w.delay).Truncate(time.Second)
 }
 
 type windowIterator struct {
@@ -252,7 +252,7 @@ func (it *windowIterator) next() (*window, error) {
 			return nil, nil
 		}
 	}
-	now = it.pull.APIClock().Now(now)
+	now = it.pull.APINow()
 	if due := it.due(); due.Before(it.until) {
 		it.until = due // the first answers have told
 	}

@@ -15,17 +15,17 @@ import (
 // newConfig makes the module config, through which a script declares what the operator can set. It
 // works at a script's top level only, so that a wrong setting is found before the first pull.
 //
-//	config.string(name, *, default, min_length, max_length, pattern, choices, doc, aliases)
-//	config.secret(name, *, default, min_length, max_length, doc, aliases)
-//	config.int(name, *, default, min, max, doc, aliases)
-//	config.float(name, *, default, min, max, doc, aliases)
-//	config.bool(name, *, default, doc, aliases)
-//	config.seconds(name, *, default, min, max, doc, aliases)
-//	config.url(name, *, default, path, doc, aliases)
-//	config.list(name, *, default, min_length, max_length, choices, doc, aliases)
-//	config.date(name, *, default, doc, aliases)
-//	config.file(name, *, default, doc, aliases)
-//	config.refuse(name, reason)
+//	config.string(name, *, default, min_length, max_length, pattern, choices, doc, aliases, errors)
+//	config.secret(name, *, default, min_length, max_length, doc, aliases, errors)
+//	config.int(name, *, default, min, max, doc, aliases, errors)
+//	config.float(name, *, default, min, max, doc, aliases, errors)
+//	config.bool(name, *, default, doc, aliases, errors)
+//	config.seconds(name, *, default, min, max, doc, aliases, errors)
+//	config.url(name, *, default, path, doc, aliases, errors)
+//	config.list(name, *, default, min_length, max_length, choices, doc, aliases, errors)
+//	config.date(name, *, default, doc, aliases, errors)
+//	config.file(name, *, default, doc, aliases, errors)
+//	config.refuse(name, reason, error)
 //
 // Without a default the operator must set it; default = None makes it optional and gives None. A
 // default must keep the rules that the operator's value must keep. aliases are other names under
@@ -64,14 +64,20 @@ type setting struct {
 	doc     string
 	def     starlark.Value // nil without a default
 	aliases *starlark.List
+	errors  errorIDs
 }
 
 // unpack reads the arguments of a config function: those common to all, and pairs like those of
 // starlark.UnpackArgs.
 func (s *setting) unpack(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) error {
-	pairs = append([]any{"name", &s.name, "default?", &s.def, "doc?", &s.doc, "aliases?", &s.aliases}, pairs...)
-	if err := unpack(b, args, kwargs, 1, pairs...); err != nil {
+	var ids *starlark.Dict
+	pairs = append([]any{"name", &s.name, "default?", &s.def, "doc?", &s.doc, "aliases?", &s.aliases, "errors?", &ids}, pairs...)
+	err := unpack(b, args, kwargs, 1, pairs...)
+	if err != nil {
 		return err
+	}
+	if s.errors, err = errorIDsOf(ids, isMissing, isWrongType, isWrong); err != nil {
+		return fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if s.name == "" {
 		return fmt.Errorf("%s: the name is empty", b.Name())
@@ -141,9 +147,25 @@ func (s *setting) value(kind string, check checker) (starlark.Value, error) {
 	}
 	v, err := check(set.Go())
 	if err != nil {
-		return nil, &engine.Error{Code: engine.CodeConfig, Err: set.Errorf("%w", err)}
+		return nil, &engine.Error{Code: engine.CodeConfig, Err: set.Errorf("%s", s.errors.about(s.name, mistake(kind, set.Go()), err.Error()))}
 	}
 	return v, nil
+}
+
+// mistake says what kind of mistake a value is, of which it is known that it is one.
+func mistake(kind string, v any) string {
+	is := kindOf(v)
+	switch kind {
+	case "int", "float", "seconds":
+		if is == "a number" {
+			return isWrong
+		}
+	case "string", "secret", "url", "date":
+		if is == "a text" && v != "" {
+			return isWrong
+		}
+	}
+	return isWrongType
 }
 
 // declare notes the setting for the documentation, once: a file loaded by two others runs once, but
@@ -202,6 +224,9 @@ func (s *setting) missing(absent engine.Value, kind string) error {
 	if s.doc != "" {
 		text += ": " + s.doc
 	}
+	if s.errors.words[isMissing] != nil {
+		text = s.errors.about(s.name, isMissing, s.doc)
+	}
 	return &engine.Error{Code: engine.CodeConfig, Err: absent.Errorf("%s", text),
 		Hint: fmt.Sprintf("set %s, a %s, in the service, the input or its credentials", s.name, kind)}
 }
@@ -224,9 +249,16 @@ func configFile(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 }
 
 func configRefuse(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var name, reason string
-	if err := unpack(b, args, kwargs, 2, "name", &name, "reason", &reason); err != nil {
+	var name, reason, id string
+	if err := unpack(b, args, kwargs, 2, "name", &name, "reason", &reason, "error?", &id); err != nil {
 		return nil, err
+	}
+	if id != "" {
+		known, err := engine.FindErrorID(id)
+		if err != nil {
+			return nil, fmt.Errorf("%s: error: %w", b.Name(), err)
+		}
+		reason = known.About(name).Reason(reason)
 	}
 	load, err := engine.LoadOf(thread)
 	if err != nil {

@@ -40,7 +40,7 @@ import (
 // is a value for fields.map: the start of the pull in milliseconds since 1970, as a string; Devo's
 // own collectors send it as "@devo_pulling_id".
 func newDevo() *starlarkstruct.Module {
-	m := module("devo", map[string]builtinFunc{"table": devoTableNew, "send": devoSend})
+	m := module("devo", map[string]builtinFunc{"table": devoTableNew, "send": devoSend, "fail": devoFail})
 	m.Members["pulling_id"] = &expression{call: "devo.pulling_id", size: 1,
 		all: func(r *run, in []int) cell { return r.pullingID(in) }}
 	for name, of := range map[string]func(*sweep) time.Time{

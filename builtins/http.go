@@ -12,7 +12,7 @@ import (
 
 // newHTTP makes the module http, with which scripts ask APIs.
 //
-//	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints)
+//	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints, errors)
 //	http.retry(times = 3, *, statuses = [429, 500, 502, 503, 504], backoff = "2s", cap = "60s")
 //	http.rate(n, per = "1s", *, name)
 //	http.basic(user, secret)
@@ -83,6 +83,7 @@ type client struct {
 	rate    *rate // may be nil
 	timeout time.Duration
 	hints   hints
+	errors  errorIDs
 }
 
 var _ starlark.HasAttrs = (*client)(nil)
@@ -116,9 +117,9 @@ func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	var base string
 	var authArg, retryArg, rateArg, headersArg, timeout starlark.Value
 	var hosts *starlark.List
-	var hints *starlark.Dict
+	var hints, ids *starlark.Dict
 	err := unpack(b, args, kwargs, 1, "base", &base, "auth??", &authArg, "headers??", &headersArg, "retry??", &retryArg,
-		"rate??", &rateArg, "timeout??", &timeout, "hosts??", &hosts, "hints??", &hints)
+		"rate??", &rateArg, "timeout??", &timeout, "hosts??", &hosts, "hints??", &hints, "errors??", &ids)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +143,9 @@ func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	}
 	if c.hints, err = hintsOf(b, hints); err != nil {
 		return nil, err
+	}
+	if c.errors, err = errorIDsOf(ids, requestErrors...); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return c, positive(b, "timeout", timeout, &c.timeout)
 }

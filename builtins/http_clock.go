@@ -13,10 +13,10 @@ import (
 func noteClock(p *engine.Pull, h http.Header, sent time.Time) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || h.Get("Age") != "" {
-		p.APIClock().Silent(p.Now())
+		p.APIClock().Silent(p.Now(), p.Clock())
 		return
 	}
-	if skew, tell := p.APIClock().Note(date, sent, p.Now()); tell {
+	if skew, tell := p.APIClock().Note(date, sent, p.Now(), p.Clock()); tell {
 		p.Logger().Warn("the clock of this machine and that of the API differ; the API's is used for what is asked for: set this machine's", "api_is_ahead_by", skew.Round(time.Second).String())
 	}
 }
@@ -29,5 +29,5 @@ func clientNow(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	if err != nil {
 		return nil, err
 	}
-	return timeValue(p.APIClock().Now(p.Now())), nil
+	return timeValue(p.APINow()), nil
 }

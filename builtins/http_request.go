@@ -101,7 +101,7 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: g, pace: c.client.pace(float64(c.share)), accept: c.accept, check: check, judge: c.client.judge}
+	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: g, pace: c.client.pace(float64(c.share)), accept: c.accept, check: check, judge: c.client.judge, errors: c.client.errors}
 	a, f := x.try(p, r)
 	switch {
 	case f == nil:

@@ -165,6 +165,8 @@ type exchange struct {
 	check func(*answer) error
 	// judge explains an answer whose status is no success.
 	judge func(p *engine.Pull, r *request, a *answer) *failure
+	// errors are the names of what goes wrong.
+	errors errorIDs
 }
 
 // do returns a good answer, or an *engine.Error that says why there is none.
@@ -182,6 +184,7 @@ func (x *exchange) try(p *engine.Pull, r *request) (*answer, *failure) {
 	var failed, throttled int
 	for sent := 0; ; sent++ {
 		a, version, f := x.attempt(p, r, sent)
+		x.errors.name(f)
 		switch {
 		case f == nil:
 			return a, nil
@@ -235,17 +238,12 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	if err := p.TakeLimits(r.op(p)); err != nil {
 		return nil, version, failureOf(p, r, err)
 	}
-	turn, err := x.gate.Take(p, r.op(p), x.pace)
+	turn, err := x.turn(p, r, authorize)
 	if err != nil {
 		return nil, version, failureOf(p, r, err)
 	}
 	answered := false
 	defer func() { turn.Done(answered) }()
-	if turn.Waited > 0 { // for so long that the credentials may have run out
-		if err := authorize(); err != nil {
-			return nil, 0, failureOf(p, r, err)
-		}
-	}
 	r.redirected = func() { turn.Again(p.Clock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
@@ -268,6 +266,26 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 		}
 	}
 	return a, version, nil
+}
+
+// turn waits for leave to send. That may take so long that the credentials run out; and new ones so long
+// that the turn is over.
+func (x *exchange) turn(p *engine.Pull, r *request, authorize func() error) (*engine.Turn, error) {
+	for again := false; ; again = true {
+		turn, err := x.gate.Take(p, r.op(p), x.pace)
+		if err != nil || turn.Waited == 0 {
+			return turn, err
+		}
+		asked := p.Stats.Requests
+		if err := authorize(); err != nil {
+			turn.Done(false)
+			return nil, err
+		}
+		if again || p.Stats.Requests == asked {
+			return turn, nil
+		}
+		turn.Done(false)
+	}
 }
 
 // failureOf makes a failure of an error that came before any answer.

@@ -42,12 +42,13 @@ type clientArgs struct {
 	more    starlark.Value
 	hints   *starlark.Dict
 	passing *starlark.List
+	errors  *starlark.Dict
 }
 
 func (c *clientArgs) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) error {
 	var secret, cert, file starlark.Value
 	pairs = append([]any{"token_url", &c.tokenURL, "client_id", &c.clientID, "client_secret??", &secret, "certificate??", &cert, "assertion_file??", &file,
-		"resource??", &c.resource, "scope??", &c.scope, "params??", &c.more, "hints??", &c.hints, "passing??", &c.passing}, pairs...)
+		"resource??", &c.resource, "scope??", &c.scope, "params??", &c.more, "hints??", &c.hints, "passing??", &c.passing, "errors??", &c.errors}, pairs...)
 	if err := unpack(b, args, kwargs, 1, pairs...); err != nil {
 		return err
 	}
@@ -70,6 +71,9 @@ func (c *clientArgs) client(thread *starlark.Thread) (*tokenClient, error) {
 		return nil, err
 	}
 	var err error
+	if t.errors.ids, err = errorIDsOf(c.errors, requestErrors...); err != nil {
+		return nil, err
+	}
 	if t.url, err = baseURL(c.tokenURL); err == nil {
 		err = declareOrigin(thread, t.url)
 	}
@@ -135,7 +139,7 @@ func (c *tokenClient) ask(p *engine.Pull, s *tokenSource, early bool, fields par
 		}
 		return []byte(form.form()), nil
 	}
-	return askForToken(p, r, &exchange{retry: tokenRetry(early), gate: &s.gate, judge: c.errors.failure})
+	return askForToken(p, r, &exchange{retry: tokenRetry(early), gate: &s.gate, judge: c.errors.failure, errors: c.errors.ids})
 }
 
 // askForToken sends r by x and reads the token in the answer.

@@ -21,6 +21,7 @@ type tokenErrors struct {
 	hints   map[string]string // what a person can do
 	passing []string          // trouble that passes by itself
 	remedy  string            // what a person can do if no hint fits
+	ids     errorIDs
 }
 
 // take reads the arguments hints and passing of a builtin.

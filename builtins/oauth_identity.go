@@ -24,13 +24,18 @@ func oauthManagedIdentity(thread *starlark.Thread, b *starlark.Builtin, args sta
 	m := &machineIdentity{errors: tokenErrors{remedy: "assign an identity to this machine, with leave to use it, and if it has several, name one by client_id"}}
 	var hints *starlark.Dict
 	var passing *starlark.List
-	if err := unpack(b, args, kwargs, 1, "resource", &m.resource, "client_id??", &m.clientID, "hints??", &hints, "passing??", &passing); err != nil {
+	var ids *starlark.Dict
+	if err := unpack(b, args, kwargs, 1, "resource", &m.resource, "client_id??", &m.clientID, "hints??", &hints, "passing??", &passing, "errors??", &ids); err != nil {
 		return nil, err
 	}
 	if m.resource == "" {
 		return nil, fmt.Errorf("%s: resource is empty", b.Name())
 	}
 	if err := m.errors.take(hints, passing); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	var err error
+	if m.errors.ids, err = errorIDsOf(ids, requestErrors...); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return &tokenAuth{b.Name(), m.resource, m}, nil
@@ -85,7 +90,7 @@ func (m *machineIdentity) fetch(p *engine.Pull, s *tokenSource, early bool) (tok
 	}
 	p.Env().Redactor.Add(id.Header.Reveal())
 	retry := identityRetry(early)
-	t, err := askForToken(p, r, &exchange{retry: retry, gate: &s.gate, judge: func(p *engine.Pull, r *request, a *answer) *failure {
+	t, err := askForToken(p, r, &exchange{retry: retry, gate: &s.gate, errors: m.errors.ids, judge: func(p *engine.Pull, r *request, a *answer) *failure {
 		f := m.errors.failure(p, r, a)
 		if slices.Contains(retry.statuses, a.status) {
 			f.err.Code = codeOf(a.status)

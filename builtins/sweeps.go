@@ -97,7 +97,7 @@ func checkpointSweeps(thread *starlark.Thread, b *starlark.Builtin, args starlar
 
 // now is the time, in whole seconds; that of the API where its answers say that this machine's is wrong.
 func (s *sweeps) now() time.Time {
-	return s.pull.APIClock().Now(s.pull.Now()).UTC().Truncate(time.Second)
+	return s.pull.APINow().UTC().Truncate(time.Second)
 }
 
 // floor is the oldest moment that the API can be asked for, a second after now.

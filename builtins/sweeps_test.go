@@ -103,7 +103,7 @@ func (w *sweepWorld) ask(p *engine.Pull, args starlark.Tuple) (starlark.Value, e
 		return nil, fmt.Errorf("asked for %v to %v at %v", start, end, now)
 	}
 	heard := p.APIClock().Heard()
-	p.APIClock().Note(now, now, now)
+	p.APIClock().Note(now, now, now, now)
 	if start.Before(now.Add(-w.keeps)) {
 		if !heard {
 			return starlark.False, nil

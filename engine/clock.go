@@ -25,22 +25,30 @@ type APIClock struct {
 	heard bool
 	skews []time.Duration // of the latest answers: how far the API is ahead of this machine
 	last  time.Time
+	clock time.Time // last, for measuring
 	told  time.Time
 }
 
 // APIClock returns the clock that the answers to this pull's collector have set.
 func (p *Pull) APIClock() *APIClock { return p.env.Shared.apiClock(p.collector) }
 
+// APINow returns the time, UTC: that of the API where its answers say that this machine's is wrong.
+func (p *Pull) APINow() time.Time { return p.APIClock().Now(p.Now(), p.Clock()) }
+
 func (s *Shared) apiClock(collector string) *APIClock {
 	return s.Get("clock:"+collector, func() any { return new(APIClock) }).(*APIClock)
 }
 
 // Note takes the time date, whole seconds, that an answer says it was made at; it was between sent and
-// received by this machine's clock. It reports whether a person should be told how far they differ.
-func (c *APIClock) Note(date, sent, received time.Time) (skew time.Duration, tell bool) {
+// received by this machine's clock. It reports whether a person should be told how far they differ. Here
+// and below, clock is the moment of the last time for measuring, as of Pull.Clock. An answer during which
+// this machine's clock was set tells nothing.
+func (c *APIClock) Note(date, sent, received, clock time.Time) (skew time.Duration, tell bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stepped(received)
+	if c.stepped(received, clock) {
+		return c.skew(), false
+	}
 	c.heard = true
 	switch {
 	case date.After(received):
@@ -60,15 +68,15 @@ func (c *APIClock) Note(date, sent, received time.Time) (skew time.Duration, tel
 	return now, true
 }
 
-// stepped forgets what is known if this machine's clock was set since.
-func (c *APIClock) stepped(now time.Time) {
-	if !c.last.IsZero() {
-		step := now.Round(0).Sub(c.last.Round(0)) - now.Sub(c.last)
-		if step.Abs() > skewMatters/2 {
-			c.skews, c.heard = nil, false
-		}
+// stepped forgets what is known if this machine's clock was set since the last time, and reports whether it was.
+func (c *APIClock) stepped(now, clock time.Time) bool {
+	step := now.Round(0).Sub(c.last.Round(0)) - clock.Sub(c.clock)
+	is := !c.last.IsZero() && step.Abs() > skewMatters/2
+	if is {
+		c.skews, c.heard = nil, false
 	}
-	c.last = now
+	c.last, c.clock = now, clock
+	return is
 }
 
 func (c *APIClock) skew() time.Duration {
@@ -102,17 +110,16 @@ func (c *APIClock) Heard() bool {
 }
 
 // Silent notes an answer that does not say when it was made.
-func (c *APIClock) Silent(received time.Time) {
+func (c *APIClock) Silent(received, clock time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stepped(received)
-	c.heard = true
+	c.heard = !c.stepped(received, clock)
 }
 
 // Now corrects now, a time of this machine.
-func (c *APIClock) Now(now time.Time) time.Time {
+func (c *APIClock) Now(now, clock time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stepped(now)
+	c.stepped(now, clock)
 	return now.Add(c.skew())
 }

@@ -29,13 +29,13 @@ func TestTheClockOfTheAPI(t *testing.T) {
 		told := false
 		for i, ahead := range c.ahead {
 			sent := base.Add(time.Duration(i) * time.Minute)
-			_, tell := clock.Note(sent.Add(ahead).Truncate(time.Second), sent, sent)
+			_, tell := clock.Note(sent.Add(ahead).Truncate(time.Second), sent, sent, sent)
 			told = told || tell
 		}
 		if got := clock.Skew(); got != c.want || told != c.told {
 			t.Errorf("%s: got %v, told %v, want %v, %v", name, got, told, c.want, c.told)
 		}
-		if got := clock.Now(base); !got.Equal(base.Add(c.want)) {
+		if got := clock.Now(base, base); !got.Equal(base.Add(c.want)) {
 			t.Errorf("%s: now is %v", name, got)
 		}
 	}
@@ -47,7 +47,7 @@ func TestSlowAnswersAreNoSkew(t *testing.T) {
 	sent := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for _, date := range []time.Duration{0, time.Minute, 2 * time.Minute} {
 		var clock APIClock
-		if skew, _ := clock.Note(sent.Add(date), sent, sent.Add(2*time.Minute)); skew != 0 {
+		if skew, _ := clock.Note(sent.Add(date), sent, sent.Add(2*time.Minute), sent.Add(2*time.Minute)); skew != 0 {
 			t.Errorf("date %v after the request: got %v", date, skew)
 		}
 	}
@@ -60,7 +60,7 @@ func TestAWrongClockIsToldOnceAnHour(t *testing.T) {
 	base := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for i := range 150 {
 		sent := base.Add(time.Duration(i) * time.Minute)
-		if _, tell := clock.Note(sent.Add(-time.Hour), sent, sent); tell {
+		if _, tell := clock.Note(sent.Add(-time.Hour), sent, sent, sent); tell {
 			told++
 		}
 	}

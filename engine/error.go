@@ -25,6 +25,8 @@ const (
 // An Error is trouble at a border of the engine: upstream, script, store, sink or configuration.
 type Error struct {
 	Code Code
+	// ID is what Devo's collectors call it; nil if they have no name for it.
+	ID *ErrorID
 	// Op names the operation and the thing, such as "GET https://…".
 	Op string
 	// Wait is how long the other side asked to be left alone; zero means that it did not say.
@@ -41,6 +43,9 @@ func (e *Error) Error() string {
 			text += ": "
 		}
 		text += e.Err.Error()
+	}
+	if e.ID != nil {
+		text = e.ID.Reason(text)
 	}
 	if e.Hint != "" {
 		text += " (" + e.Hint + ")"

@@ -87,8 +87,14 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 }
 
 func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limits.TestTimeout, fmt.Errorf("the test ran longer than %v", limits.TestTimeout))
+	late := fmt.Errorf("the test ran longer than %v: end its loops, or raise starling.limits.test_timeout if the machine is busy", limits.TestTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.TestTimeout, late)
 	defer cancel()
+	defer func() { // what the test saw then is not what its script does
+		if err != nil && errors.Is(context.Cause(ctx), late) && !strings.Contains(err.Error(), late.Error()) {
+			err = fmt.Errorf("%w; it was at: %w", late, err)
+		}
+	}()
 	t := &scriptTest{ctx: ctx, library: l, sources: sources, script: strings.TrimSuffix(file, "_test.star") + ".star", key: "test/" + f.Name(),
 		now: time.Now().UTC(), canned: &canned{}}
 	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Identity: Identity{Transport: t.canned}, Shared: &Shared{},

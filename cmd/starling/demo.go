@@ -152,7 +152,8 @@ func (d *demo) start(ctx context.Context, log io.Writer) error {
 }
 
 func (d *demo) invite() {
-	fmt.Fprintf(d.stdout, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them.
+	fmt.Fprintf(d.stdout, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are
+what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.
 
   configuration  %s
   script         %s
@@ -205,12 +206,13 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 		fmt.Fprintf(d.stdout, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
 	}
 	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
+	m := d.world.Microsoft.Counters()
 	lag := "-"
 	if c.LagSeconds != nil {
 		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
 	}
-	fmt.Fprintf(d.stdout, "%4.0fs  pulled %-9d delivered %-9d %6.0f/s  lag %-5s outbox %-9s %s\n", time.Since(began).Seconds(),
-		c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, byteSize(s.Outbox.Bytes), c.State)
+	fmt.Fprintf(d.stdout, "%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", time.Since(began).Seconds(),
+		m.Pages, m.Rows, c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, byteSize(s.Outbox.Bytes), c.State)
 	if c.LastError != "" {
 		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
 	}

@@ -88,14 +88,14 @@ func (tr *trial) service(rows float64) sim.Options {
 		Rows: sim.Rows{From: tr.begin.Add(-6 * time.Hour), PerSecond: rows, Delays: delays, Recipients: pick(r, 1, 3, 8), Quantum: pick(r, 0, 0, time.Second, 10*time.Minute),
 			Evolve: pick(r, 0, 0.3, 0.8), EvolveBy: pick(r, time.Minute, time.Hour)},
 		Order: pick(r, sim.NewestFirst, sim.OldestFirst, sim.Shuffled), SkipToken: pick(r, "key", "offset"), Links: pick(r, "", "relative", "absolute"),
-		TrailingEmpty: r.IntN(3) == 0, Zone: r.IntN(2) == 0, RawUnicode: r.IntN(2) == 0, Gzip: r.IntN(2) == 0, Repeat: pick(r, 0, 3, 20),
+		TrailingEmpty: r.IntN(3) == 0, Zone: r.IntN(2) == 0, RawUnicode: r.IntN(2) == 0, Gzip: r.IntN(4) == 0, Repeat: pick(r, 0, 3, 20),
 		TokenLifetime: pick(r, 6*time.Minute, 10*time.Minute, time.Hour), RevokeEvery: pick(r, 0, 0, 11), Faults: faults, TokenFaults: faults,
 		ErrorBody: pick(r, "", "html", "empty"),
 		Throttle:  sim.Throttle{Every: pick(r, 0, 9, 25), Pause: 30 * time.Second, Form: pick(r, sim.Seconds, sim.Date, sim.Absent, sim.Zero)}}
 	if r.IntN(4) == 0 {
 		o.Overload = sim.Overload{Rows: 60, Status: pick(r, 500, 504)}
 	}
-	o.Graph = sim.Graph{Paging: pick(r, "cursor", "offset", "snapshot"), EmptyPage: pick(r, 0, 2, 5), LinkFirst: r.IntN(2) == 0, Plain: r.IntN(2) == 0}
+	o.Graph = sim.Graph{Paging: pick(r, "cursor", "offset", "snapshot"), EmptyPage: pick(r, 0, 2, 5), LinkFirst: r.IntN(2) == 0, Plain: r.IntN(4) > 0}
 	o.Graph.Quota.Form = pick(r, sim.Seconds, sim.Date, sim.Absent, sim.Zero)
 	o.Graph.Quota.Others = pick(r, 0, 0, 30)
 	if r.IntN(4) == 0 {

@@ -15,9 +15,9 @@ import (
 	"starling/engine"
 )
 
-// listRows counts out all rows that can matter.
-func (tr *trial) listRows() {
-	for row := range tr.m.RowsBy(tr.begin.Add(-48*time.Hour), tr.last, tr.last.Add(365*24*time.Hour)) {
+// listRows counts out all rows that can matter, so that nobody has to make them again.
+func (tr *trial) listRows(o sim.Options) {
+	for row := range sim.NewMicrosoft(o).RowsBy(tr.begin.Add(-48*time.Hour), tr.last, tr.last.Add(365*24*time.Hour)) {
 		r := *row
 		r.Changes = slices.Clone(row.Changes)
 		tr.rows = append(tr.rows, r)
@@ -194,6 +194,11 @@ func (tr *trial) asked(at time.Time) string {
 // checkTold holds what starling coverage says against the truth: of what it calls complete, the output has
 // every row.
 func (tr *trial) checkTold() error {
+	now := fmt.Sprint(tr.chunk, len(tr.batches), tr.cursors["window"])
+	if now == tr.looked {
+		return nil // nothing can be complete that was not
+	}
+	tr.looked = now
 	report, err := tr.store.Report(tr.key, time.Time{}, time.Time{})
 	if err != nil {
 		return err

@@ -18,8 +18,12 @@ import (
 
 var missedSeed = flag.Int64("missed.seed", -1, "the one schedule that TestNothingIsMissed runs")
 
-// failedSchedules are seeds that once failed. They run always.
-var failedSchedules = []uint64{}
+// failedSchedules are seeds that once failed. They run always. What a seed means changes with what is drawn
+// for it; then they are only some more.
+var failedSchedules = []uint64{
+	219,  // a new token came between the turn of a quota and its request, which met the next one's
+	3330, // the clock was set while a request was under way, and what is still kept was called a gap
+}
 
 // TestNothingIsMissed draws schedules of everything that may happen between Microsoft and a collector of
 // message traces, and holds what is committed, and what the ledger says, against the truth. A failure
@@ -33,8 +37,11 @@ func TestNothingIsMissed(t *testing.T) {
 		runTrials(t, []uint64{uint64(*missedSeed)})
 		return
 	}
-	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 5)
+	from, count := numberOf(t, "STARLING_SCHEDULES_FROM", 1), numberOf(t, "STARLING_SCHEDULES", 4)
 	seeds := slices.Clone(failedSchedules)
+	if tellDigests() {
+		seeds = nil
+	}
 	for n := range count {
 		if seed := from + n; !slices.Contains(failedSchedules, seed) {
 			seeds = append(seeds, seed)
@@ -90,7 +97,7 @@ func runTrials(t *testing.T, seeds []uint64) trialCounts {
 				if !ok {
 					break
 				}
-				if n%100 == 0 { // what it keeps is in memory
+				if n%20 == 0 { // what it keeps is in memory
 					store = trialStore(store)
 				}
 				counts, digest, err := runTrial(t.Context(), store, seed)
@@ -114,7 +121,7 @@ func runTrials(t *testing.T, seeds []uint64) trialCounts {
 	}
 	close(next)
 	workers.Wait()
-	t.Logf("%d schedules in %v: %v", len(seeds), time.Since(began).Round(time.Second), total)
+	t.Logf("%d schedules, the last with seed %d, in %v: %v", len(seeds), seeds[len(seeds)-1], time.Since(began).Round(time.Second), total)
 	return total
 }
 

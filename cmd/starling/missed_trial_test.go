@@ -52,6 +52,7 @@ type trial struct {
 	batches   []batch             // what the output does not have yet
 	delivered map[string]bool
 	told      []bool // of rows: that their time is complete was said and is right
+	looked    string // what there was when that was last looked at
 	cursors   map[string]time.Time
 	counts    trialCounts
 	digest    hash.Hash
@@ -106,22 +107,6 @@ func (tr *trial) setClock() {
 	}
 }
 
-// trialContext is the context of a pull, whose deadline is of the trial's time. It lies in the past of the
-// machine's clock, so that no timer of the machine is ever set.
-type trialContext struct {
-	context.Context
-	deadline time.Time
-}
-
-func (c trialContext) Deadline() (time.Time, bool) { return c.deadline, true }
-
-func (c trialContext) Err() error {
-	if err := c.Context.Err(); err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	return c.Context.Err()
-}
-
 var errTrialKilled = errors.New("killed")
 
 // trialTransport asks for small pages, lets time pass, kills the collector and sets its clock.
@@ -169,9 +154,11 @@ func newTrial(store *engine.Store, seed uint64) (tr *trial, done func(), err err
 	tr = &trial{seed: seed, r: rand.New(rand.NewPCG(seed, 8)), store: store, sent: map[string][]string{}, delivered: map[string]bool{},
 		cursors: map[string]time.Time{}, counts: trialCounts{}, digest: sha256.New()}
 	tr.tenant, tr.key = fmt.Sprintf("tenant-%d.example.com", seed), fmt.Sprintf("in/%d/trace", seed)
-	tr.m = sim.NewMicrosoft(tr.draw())
+	o := tr.draw()
 	tr.now = tr.begin
-	tr.listRows()
+	tr.listRows(o)
+	o.Rows = sim.Rows{List: tr.rows}
+	tr.m = sim.NewMicrosoft(o)
 	transport, stop := tr.m.Transport()
 	transport.DisableKeepAlives = true // whether one is used again would be chance
 	limits := engine.Limits{ResponseBytes: tr.answerBytes, StagedBytes: tr.stagedBytes}.WithDefaults()
@@ -288,17 +275,17 @@ func (tr *trial) pull(parent context.Context) error {
 	if parent.Err() != nil {
 		return parent.Err()
 	}
-	inner, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
 	tr.mu.Lock()
-	tr.stop, tr.deadline = cancel, tr.now.Add(tr.pullTime)
-	ctx := trialContext{inner, tr.deadline}
+	tr.deadline = tr.now.Add(tr.pullTime)
+	ctx := newTrialContext(parent, tr.deadline)
+	tr.stop = ctx.end
 	tr.mu.Unlock()
 	_, perr := tr.script.Run(engine.NewPull(ctx, tr.env, tr.key))
 	tr.mu.Lock()
 	tr.stop = nil
 	tr.mu.Unlock()
-	cause := context.Cause(inner)
+	cause := ctx.cause
+	ctx.end(context.Canceled)
 	if perr != nil {
 		code := engine.CodeOf(perr, engine.CodeScript)
 		tr.counts["pull failed: "+string(code)]++

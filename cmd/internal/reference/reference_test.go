@@ -33,6 +33,18 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}
 }
 
+func TestErrorsAreCurrent(t *testing.T) {
+	t.Parallel()
+	root, _ := render(t)
+	got, err := os.ReadFile(filepath.Join(root, "docs", "errors.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != Errors() {
+		t.Error("docs/errors.md is not what its source says: run go generate ./cmd/internal/reference")
+	}
+}
+
 func TestReferenceHasOneOfEachKind(t *testing.T) {
 	t.Parallel()
 	_, text := render(t)

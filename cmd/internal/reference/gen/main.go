@@ -1,4 +1,4 @@
-// Gen prints REFERENCE.md; with -w it writes the file, at the root of the repository.
+// Gen prints REFERENCE.md, or docs/errors.md with -errors; with -w it writes both, at the root of the repository.
 package main
 
 import (
@@ -11,15 +11,16 @@ import (
 )
 
 func main() {
-	write := flag.Bool("w", false, "write the file instead of printing it")
+	write := flag.Bool("w", false, "write the files instead of printing one")
+	errors := flag.Bool("errors", false, "print docs/errors.md")
 	flag.Parse()
-	if err := run(*write); err != nil {
+	if err := run(*write, *errors); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(write bool) error {
+func run(write, errors bool) error {
 	root, err := reference.Root()
 	if err != nil {
 		return err
@@ -28,9 +29,15 @@ func run(write bool) error {
 	if err != nil {
 		return err
 	}
-	if !write {
-		_, err = fmt.Print(text)
-		return err
+	if write {
+		if err := os.WriteFile(filepath.Join(root, "docs", "errors.md"), []byte(reference.Errors()), 0o644); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(root, "REFERENCE.md"), []byte(text), 0o644)
 	}
-	return os.WriteFile(filepath.Join(root, "REFERENCE.md"), []byte(text), 0o644)
+	if errors {
+		text = reference.Errors()
+	}
+	_, err = fmt.Print(text)
+	return err
 }
