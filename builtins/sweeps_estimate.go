@@ -15,13 +15,15 @@ type BackfillPlan struct {
 	Windows  int
 	Requests int64 // without retries
 	Rows     int64
+	TooOld   time.Duration // at the beginning: the API keeps it no longer, so it becomes a gap
 	// Guessed says that nothing is known about how many rows there are: each window counts as one request.
 	Guessed bool
 }
 
 // PlanBackfill goes through the windows of b as pulls will, with the rows that the hours had before, or
-// those of other weeks. The report must be of all of the ledger.
-func PlanBackfill(r engine.CoverageReport, b engine.Backfill) BackfillPlan {
+// those of other weeks. The report must be of all of the ledger. What the API does not keep at now is not
+// asked for.
+func PlanBackfill(r engine.CoverageReport, b engine.Backfill, now time.Time) BackfillPlan {
 	z := &sweepSizes{lanes: map[string]*laneState{}}
 	_ = json.Unmarshal(r.Sweeps, &z.state) // without it, sizes are those of a script that says little
 	if z.state.Size == nil {
@@ -36,6 +38,10 @@ func PlanBackfill(r engine.CoverageReport, b engine.Backfill) BackfillPlan {
 	z.base, z.least, z.most = seconds(z.state.Base, time.Hour), seconds(z.state.Least, time.Minute), seconds(z.state.Most, 24*time.Hour)
 	rows := newDensity(r, z.state.RowsS)
 	p := BackfillPlan{Guessed: rows.unknown() || z.state.PageRows == 0}
+	if floor := now.Add(-seconds(z.state.Keeps, 0)); z.state.Keeps > 0 && b.From.Before(floor) {
+		p.TooOld = earliest(floor, b.To).Sub(b.From)
+		b.From = b.From.Add(p.TooOld)
+	}
 	var end time.Time
 	for s := range filled(r.Spans, b.From, b.To) {
 		if from, to := latest(s.From, b.From), earliest(s.To, b.To); from.Before(to) && (b.Again || unsettled(s)) {

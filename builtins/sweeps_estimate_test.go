@@ -12,6 +12,7 @@ import (
 func TestPlanOfABackfill(t *testing.T) {
 	begin := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	day := 24 * time.Hour
+	now := begin.Add(20 * day)
 	r := engine.CoverageReport{Sweeps: []byte(`{"v":1,"page_rows":500,"base":3600,"least":60,"most":3600,"settles":90000}`)}
 	settled := engine.CoveredSpan{Span: engine.Span{From: begin, To: begin.Add(14 * day), State: engine.SpanSettled, Swept: begin.Add(20 * day)}, Delivered: true}
 	r.Spans = []engine.CoveredSpan{settled}
@@ -21,29 +22,37 @@ func TestPlanOfABackfill(t *testing.T) {
 		}
 	}
 	week := engine.Backfill{From: begin.Add(-7 * day), To: begin}
-	p := PlanBackfill(r, week)
+	p := PlanBackfill(r, week, now)
 	// A window of at most an hour: one request at night, two pages by day.
 	if p.Guessed || p.Ranges != 1 || p.Length != 7*day || p.Rows != 7*12*1000 || p.Windows != 7*24 || p.Requests != 7*(12+2*12) {
 		t.Errorf("a week before: %+v", p)
 	}
 	week = engine.Backfill{From: begin.Add(-day), To: begin.Add(day)}
-	if p := PlanBackfill(r, week); p.Length != day || p.Rows != 12_000 {
+	if p := PlanBackfill(r, week, now); p.Length != day || p.Rows != 12_000 {
 		t.Errorf("a day of two is settled: %+v", p)
 	}
 	week.Again = true
-	if p := PlanBackfill(r, week); p.Length != 2*day || p.Rows != 24_000 || p.Ranges != 1 {
+	if p := PlanBackfill(r, week, now); p.Length != 2*day || p.Rows != 24_000 || p.Ranges != 1 {
 		t.Errorf("again: %+v", p)
 	}
-	if p := PlanBackfill(r, engine.Backfill{From: begin, To: begin.Add(day)}); p.Windows != 0 || p.Requests != 0 {
+	if p := PlanBackfill(r, engine.Backfill{From: begin, To: begin.Add(day)}, now); p.Windows != 0 || p.Requests != 0 {
 		t.Errorf("all is settled: %+v", p)
 	}
 	// With less in a page, windows shrink until they have no more than five.
 	r.Sweeps = []byte(`{"v":1,"page_rows":10,"base":3600,"least":60,"most":86400,"settles":90000}`)
-	p = PlanBackfill(r, engine.Backfill{From: begin.Add(-day), To: begin})
+	p = PlanBackfill(r, engine.Backfill{From: begin.Add(-day), To: begin}, now)
 	if p.Rows < 11_999 || p.Rows > 12_001 || p.Requests < 1200 || p.Requests > 1800 {
 		t.Errorf("small pages: %+v", p)
 	}
-	if p := PlanBackfill(engine.CoverageReport{}, week); !p.Guessed || p.Windows != 48 || p.Requests != 48 {
+	if p := PlanBackfill(engine.CoverageReport{}, week, now); !p.Guessed || p.Windows != 48 || p.Requests != 48 {
 		t.Errorf("an empty ledger: %+v", p)
+	}
+	// The API keeps 21 days, a day before the ledger begins.
+	r.Sweeps = []byte(`{"v":1,"page_rows":500,"base":3600,"least":60,"most":3600,"settles":90000,"keeps":1814400}`)
+	if p := PlanBackfill(r, engine.Backfill{From: begin.Add(-7 * day), To: begin}, now); p.TooOld != 6*day || p.Length != day || p.Rows != 12_000 {
+		t.Errorf("most of it is too old: %+v", p)
+	}
+	if p := PlanBackfill(r, engine.Backfill{From: begin.Add(-7 * day), To: begin.Add(-5 * day)}, now); p.TooOld != 2*day || p.Requests != 0 {
+		t.Errorf("all of it is too old: %+v", p)
 	}
 }

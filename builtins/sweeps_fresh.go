@@ -27,7 +27,9 @@ func (it *sweepIterator) planFresh(now time.Time) (*sweep, error) {
 	case it.newer.left() && it.ready(laneFresh):
 		return it.window(laneFresh, laneFresh, it.newer), nil
 	case it.older.left() && it.ready(sizedOlder):
-		return it.window(laneFresh, sizedOlder, it.older), nil
+		// Backwards: what appears late mostly is young.
+		from := latest(it.older.from, it.older.to.Add(-it.sizes.of(sizedOlder)))
+		return it.window(laneFresh, sizedOlder, stretch{from, it.older.to}), nil
 	}
 	return nil, nil
 }
@@ -53,11 +55,11 @@ func (it *sweepIterator) beginFresh(now time.Time) error {
 	return nil
 }
 
-// freshDone notes that a fresh sweep is done up to a moment, in the window w. What it asks for again is what
-// the one before has left of it, if any is left, so that it comes to an end.
+// freshDone notes that a fresh sweep is done up to a moment, in the window w. What the one before did not ask
+// for again in time is left to the lane rescan.
 func (it *sweepIterator) freshDone(w *sweep, to time.Time) error {
 	if w.sized == sizedOlder {
-		it.older.from = to
+		it.older.to = w.start
 		return nil
 	}
 	it.newer.from = to
@@ -65,7 +67,7 @@ func (it *sweepIterator) freshDone(w *sweep, to time.Time) error {
 		return nil
 	}
 	it.sizes.setFreshAt(it.round)
-	if it.older.left() || it.border.IsZero() {
+	if it.border.IsZero() {
 		return nil
 	}
 	it.older = stretch{latest(it.border.Add(-it.sizes.overlap(it.overlap)), it.floor(it.now())), it.border}

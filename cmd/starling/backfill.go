@@ -99,8 +99,11 @@ func (t *ledgerTool) backfill(key string, b engine.Backfill, dry bool) error {
 	if err := r.CheckBackfill(b); err != nil {
 		return &failure{exitUsage, err}
 	}
-	plan := builtins.PlanBackfill(r, b)
+	plan := builtins.PlanBackfill(r, b, time.Now())
 	out := t.p.stdout
+	if plan.TooOld > 0 && plan.Windows == 0 {
+		return usage("%s: the API keeps nothing of %s to %s any more", key, moment(b.From), moment(b.To))
+	}
 	if !dry && plan.Windows > 0 {
 		if err := t.ledger.SetBackfill(key, &b); err != nil {
 			return fail(err, engine.CodeStore)
@@ -127,7 +130,10 @@ func (t *ledgerTool) printPlan(key string, p builtins.BackfillPlan) {
 	if p.Guessed {
 		about = "at least"
 	}
-	fmt.Fprintf(out, "  asks for         %s in %s, %s\n", p.Length, count(p.Ranges, "range"), count(p.Windows, "window"))
+	if p.TooOld > 0 {
+		fmt.Fprintf(out, "  too old          the first %s: the API keeps it no longer, it is noted as a gap\n", lengthText(p.TooOld))
+	}
+	fmt.Fprintf(out, "  asks for         %s in %s, %s\n", lengthText(p.Length), count(p.Ranges, "range"), count(p.Windows, "window"))
 	if p.Guessed {
 		fmt.Fprintln(out, "  rows             unknown: the ledger has counted nothing yet")
 	} else {
@@ -141,7 +147,21 @@ func (t *ledgerTool) printPlan(key string, p builtins.BackfillPlan) {
 	}
 	may, took := takes(p.Requests, rate)
 	fmt.Fprintf(out, "  share of quota   at most %d of %d requests in %s (%d%%); the rest is left to fresh data\n", may, rate.N, ageText(rate.Per), 100*may/rate.N)
-	fmt.Fprintf(out, "  time             %s %s, if starling runs and nothing else uses that share\n", about, max(took, time.Minute).Round(time.Minute))
+	fmt.Fprintf(out, "  time             %s %s, if starling runs and nothing else uses that share\n", about, lengthText(max(took, time.Minute).Round(time.Minute)))
+}
+
+// lengthText shows a length of time, from two days on in days, and then to the hour.
+func lengthText(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d < 2*day {
+		return ageText(d)
+	}
+	d = d.Round(time.Hour)
+	text := fmt.Sprintf("%d days", d/day)
+	if rest := d % day; rest > 0 {
+		text += " " + ageText(rest)
+	}
+	return text
 }
 
 // takes says how many requests of a rate a backfill may use, and how long so many take with them.

@@ -39,7 +39,7 @@ func TestBackfillOf90Days(t *testing.T) {
 	start := c.clock()
 	before := c.report()
 	b := engine.Backfill{From: start.AddDate(0, 0, -90).Truncate(time.Second), To: before.Settled}
-	plan := builtins.PlanBackfill(before, b)
+	plan := builtins.PlanBackfill(before, b, start)
 	may, long := takes(plan.Requests, c.rates[0])
 	if err := c.env.Store.SetBackfill(tenantKey, &b); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 const (
 	largeRows = 447_000
 	largePage = 5000
-	mostPages = 60               // of a window: with more it fails, and has to be asked for again
 	usuallyBy = 10 * time.Minute // 9 of 10 rows appear
 )
 
@@ -45,9 +44,6 @@ func TestFreshLagOfALargeTenant(t *testing.T) {
 			t.Logf("lag %v; %d requests, at most %d in %v, at most %d for a window; %d rows sent", fresh, len(log), busiest, quotaPer, w.mostPages(), len(w.sent))
 			if fresh.longest >= 15*time.Minute {
 				t.Errorf("the lag is %v, want less than 15 minutes", fresh)
-			}
-			if n := w.mostPages(); n > mostPages {
-				t.Errorf("a window had %d pages", n)
 			}
 			if busiest > 90 {
 				t.Errorf("%d requests in %v", busiest, quotaPer)
