@@ -196,7 +196,8 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	p.AbandonSweep()
 	to := w.start.Add(w.it.sizes.gapStep(w.sized))
 	if floor := w.it.floor(w.it.now()); w.start.Before(floor) && p.APIClock().Heard() {
-		to = floor // it came too late
+		to = floor // it came too late: shorter windows are through before that
+		w.it.sizes.shrink(w.sized, w.end.Sub(w.start))
 	}
 	to = earliest(w.end, to)
 	p.Logger().Warn("gap: the API refuses this range, it cannot be pulled", "from", w.start, "to", to, "lane", w.lane, "reason", reason)

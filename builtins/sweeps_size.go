@@ -223,6 +223,15 @@ func (z *sweepSizes) bad(lane string, length time.Duration, now time.Time, failu
 	l.until = now.Add(hold)
 }
 
+// shrink halves the windows of a lane, of which one took so long that its beginning grew too old.
+func (z *sweepSizes) shrink(lane string, length time.Duration) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	l := z.lane(lane)
+	l.good, l.before = 0, max(l.before, z.sizeOf(lane))
+	z.set(lane, length/2)
+}
+
 // gapStep is how much of a range is given up when the API says that it is too old: ever more.
 func (z *sweepSizes) gapStep(lane string) time.Duration {
 	z.mu.Lock()

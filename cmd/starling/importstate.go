@@ -143,11 +143,11 @@ func (t *importTool) apply(config *engine.Config, states []*importState) (wrong 
 			return false, err
 		}
 	}
-	return t.yes && !settled(states), nil
+	return t.yes && !allSet(states), nil
 }
 
-// settled reports whether every collector that has state has its cursor, and at least one has.
-func settled(states []*importState) bool {
+// allSet reports whether every collector that has state has its cursor, and at least one has.
+func allSet(states []*importState) bool {
 	some := false
 	for _, s := range states {
 		if s.Written != nil && !s.Set {

@@ -52,9 +52,9 @@ func importTargets(config *engine.Config, args []string) ([]importTarget, error)
 		t := importTarget{input: c.Input, id: c.ID, service: c.Service, period: c.Period}
 		if strings.HasPrefix(c.Service, "office365_exchange_message_") {
 			t.delay = devoDelay
-			if v, ok := c.Settings.Lookup("override_delay_in_seconds"); ok {
-				text, _ := v.Text()
-				if seconds, err := strconv.Atoi(text); err == nil {
+			for _, key := range []string{"override_delay_in_seconds", "override_time_delay_in_seconds"} {
+				v, _ := c.Settings.Lookup(key)
+				if seconds, err := strconv.ParseUint(fmt.Sprint(v.Go()), 10, 31); err == nil {
 					t.delay = time.Duration(seconds) * time.Second
 				}
 			}
@@ -150,7 +150,7 @@ func (s *importState) read(folder string, t importTarget, now time.Time) {
 		s.Problem = fmt.Sprintf("cannot be read: %v", err)
 		s.Do = "choose where to go on with --from: " + newestOfDevo
 		if s.Written != nil {
-			s.Do += fmt.Sprintf(", or, if it was not behind when it wrote this file, --from %s, which is %s before and may repeat some hours",
+			s.Do += fmt.Sprintf(", or, if the date of the file is when it was written, and the collector was not late then, --from %s, which is %s before and may repeat some hours",
 				rfc(s.Written.Add(-t.behind()).Truncate(time.Minute)), ageText(t.behind().Round(time.Minute)))
 		}
 		return

@@ -25,7 +25,7 @@ func (t *importTool) print(found *imported) {
 	if len(found.Others) > 0 {
 		fmt.Fprintf(&text, "%s of no collector of this configuration:\n", count(len(found.Others), "file"))
 		for _, o := range found.Others {
-			fmt.Fprintf(&text, "  %s  %s, written %s: %s\n", o.File, count(int(o.Bytes), "byte"), rfc(o.Written), o.Holds)
+			fmt.Fprintf(&text, "  %s  %s, written %s: %s\n", o.File, count(int(o.Bytes), "byte"), rfc(o.Written), line(o.Holds))
 		}
 		fmt.Fprintln(&text, `  They are not imported. Some may be the state of other collectors; others are events that the old one
   could not deliver before it stopped. Such events are pulled again if the cursor is before them: ask
@@ -33,6 +33,9 @@ func (t *importTool) print(found *imported) {
 	}
 	io.WriteString(out, printable(text.String()))
 }
+
+// line is a text from a file in a line of its own.
+func line(text string) string { return strings.ReplaceAll(text, "\n", "?") }
 
 func (s *importState) print(w io.Writer) {
 	fmt.Fprintln(w, s.Collector)
@@ -43,7 +46,7 @@ func (s *importState) print(w io.Writer) {
 		fmt.Fprintf(w, "  it is of the service %s, which this one takes the place of\n", s.StateOf)
 	}
 	if s.Problem != "" {
-		fmt.Fprintf(w, "  problem: %s\n", s.Problem)
+		fmt.Fprintf(w, "  problem: %s\n", line(s.Problem))
 	}
 	for _, line := range s.lines {
 		fmt.Fprintf(w, "    %s\n", line)
@@ -56,9 +59,9 @@ func (s *importState) print(w io.Writer) {
 		case p.Likely == doubtful:
 			mark = "  (more like when something ran: too late to be where pulls were)"
 		}
-		fmt.Fprintf(w, "  time %s  %s%s\n", rfc(p.Time), p.Key, mark)
+		fmt.Fprintf(w, "  time %s  %s%s\n", rfc(p.Time), line(p.Key), mark)
 	}
-	fmt.Fprintf(w, "  do:  %s\n", s.Do)
+	fmt.Fprintf(w, "  do:  %s\n", line(s.Do))
 }
 
 // isSecret reports whether the name of a value says that nobody should see it.
@@ -145,7 +148,7 @@ func stateLines(d *pickle.Dict) []string {
 		if err != nil {
 			value = []byte(err.Error())
 		}
-		lines = append(lines, cutText(strings.ReplaceAll(name, "\n", "?")+" = "+string(value)))
+		lines = append(lines, cutText(line(name)+" = "+string(value)))
 	}
 	return lines
 }

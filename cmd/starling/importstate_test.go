@@ -151,3 +151,17 @@ last_ids = ["0b1c","0b1d"]`
 		t.Errorf("got %v", shown)
 	}
 }
+
+func TestAStateForgesNoLines(t *testing.T) {
+	t.Parallel()
+	key := "last\n  do:  rm -rf /\x1b[2J"
+	d := &pickle.Dict{Pairs: []pickle.Pair{{Key: key, Value: "2026-05-01T00:00:00Z\n"}, {Key: key, Value: "2026-05-01T00:00:00Z"}}}
+	s := &importState{Collector: "a/1/b", lines: stateLines(d), Times: timesOf(d, at("2026-05-02T00:00:00Z"), at("2026-05-03T00:00:00Z"))}
+	s.Do, s.Problem = "choose one of: "+key, "it has "+key
+	var out strings.Builder
+	tool := &importTool{stateTool: stateTool{p: &program{stdout: &out}}}
+	tool.print(&imported{Collectors: []*importState{s}, Others: []otherFile{{Holds: key}}})
+	if got := strings.Count(out.String(), "\n  do:  "); got != 1 || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("got\n%s", out.String())
+	}
+}

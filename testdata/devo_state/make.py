@@ -93,7 +93,7 @@ with open("state.pickle", "wb") as f:
             "reset_persistence_auth": "2026-01-01",
             "last_end_time_in_utc": "2026-05-04T03:02:01.987654",
             "initial_start_time_in_utc": "2026-05-01T00:00:00Z",
-            "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOi.a.token",
+            "access_token": "a plain token",
             "last_ids": ["0b1c", "0b1d"],
         },
         f,
