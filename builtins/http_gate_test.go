@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,4 +303,30 @@ func TestManyCollectorsMakeNoRetryStorm(t *testing.T) {
 			t.Errorf("got %d rejections, want at most %d", api.rejected, 12*50+pauses)
 		}
 	})
+}
+
+// What the transport sends again by itself, and redirects, count.
+func TestEveryRequestThatIsSentCounts(t *testing.T) {
+	t.Parallel()
+	var received atomic.Int64
+	n := newNetTest(t, func(w http.ResponseWriter, r *http.Request) {
+		switch received.Add(1) {
+		case 2: // on the connection of the first, which breaks
+			panic(http.ErrAbortHandler)
+		case 4:
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		}
+		io.WriteString(w, "{}")
+	})
+	if _, err := n.load(t, `api = http.client(base, retry = http.retry(0), rate = http.rate(100, per = "1h", name = "all of them"))
+def pull():
+    for _ in range(3):
+        api.get("/")
+`).pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	quotas := n.env.Store.Quotas(time.Now())
+	if got := received.Load(); got != 5 || len(quotas) != 1 || quotas[0].Used != 5 {
+		t.Errorf("the API got %d requests, want 5; counted were %+v", got, quotas)
+	}
 }

@@ -244,7 +244,7 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	}
 	answered := false
 	defer func() { turn.Done(answered) }()
-	r.redirected = func() { turn.Again(p.Clock()) }
+	r.sentMore = func() { turn.Again(p.Clock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
 	}

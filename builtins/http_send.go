@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -23,18 +25,18 @@ import (
 
 // A request is an HTTP request that can be sent any number of times.
 type request struct {
-	span       string // name of the span of each attempt
-	method     string
-	url        *url.URL
-	header     http.Header // what only the base's origin may see is in private instead
-	private    http.Header
-	body       []byte
-	makeBody   func() ([]byte, error) // makes the body of each attempt, in place of body; its errors are final
-	timeout    time.Duration          // of one attempt, answer included; zero means the engine's limit
-	scope      scope
-	masked     []string // query parameters that are secrets
-	redirected func()   // told of each redirect before it is followed; may be nil
-	direct     bool     // goes to the platform that this machine runs on, not through the network of scripts
+	span     string // name of the span of each attempt
+	method   string
+	url      *url.URL
+	header   http.Header // what only the base's origin may see is in private instead
+	private  http.Header
+	body     []byte
+	makeBody func() ([]byte, error) // makes the body of each attempt, in place of body; its errors are final
+	timeout  time.Duration          // of one attempt, answer included; zero means the engine's limit
+	scope    scope
+	masked   []string // query parameters that are secrets
+	sentMore func()   // told of each further request that a round trip leads to, before it is sent; may be nil
+	direct   bool     // goes to the platform that this machine runs on, not through the network of scripts
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -110,7 +112,7 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 			return nil, err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(r.counted(ctx), r.method, r.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +138,23 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 		return nil, err
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body, url: resp.Request.URL}, nil
+}
+
+// counted has every request but the first counted that one round trip leads to: those of redirects, and what
+// the transport sends again by itself, at once, when a kept connection breaks before the answer.
+func (r *request) counted(ctx context.Context) context.Context {
+	if r.sentMore == nil {
+		return ctx
+	}
+	var sent atomic.Bool
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders: func() { sent.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) {
+			if sent.Swap(false) {
+				r.sentMore()
+			}
+		},
+	})
 }
 
 func setDefaults(h http.Header) {
@@ -166,9 +185,6 @@ func (r *request) redirect(n *engine.Network, credentials http.Header) func(*htt
 		}
 		if err := r.mayFollow(n, next, via[len(via)-1]); err != nil {
 			return err
-		}
-		if r.redirected != nil {
-			r.redirected()
 		}
 		next.Header.Del("Referer") // would hand the query of this URL to the next server
 		if !r.scope.credentialed(next.URL) {

@@ -22,6 +22,7 @@ var missedSeed = flag.Int64("missed.seed", -1, "the one schedule that TestNothin
 // for it; then they are only some more.
 var failedSchedules = []uint64{
 	219,  // a new token came between the turn of a quota and its request, which met the next one's
+	1812, // an API that takes 20 s for a page of 5 rows needs more pulls to catch up than the test had patience for
 	3330, // the clock was set while a request was under way, and what is still kept was called a gap
 	4365, // a window took so long that its beginning grew too old, time after time, and nothing was pulled any more
 	4936, // the same

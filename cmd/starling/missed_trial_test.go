@@ -255,15 +255,19 @@ func (tr *trial) settleAll(ctx context.Context) error {
 	})
 	tr.killIn, tr.setIn = 0, 0
 	tr.sleep(max(0, tr.end.Add(tr.settle+20*time.Minute).Sub(tr.clock())))
-	for n := range 120 {
+	for idle := 0; idle < 120; idle++ {
+		was := tr.cursors["window"]
 		if err := tr.pull(ctx); err != nil {
 			return err
 		}
 		if !tr.cursors["window"].Before(tr.end) && len(tr.batches) == 0 {
 			return nil
 		}
+		if tr.cursors["window"].After(was) { // an API that takes its time is no fault
+			idle = 0
+		}
 		tr.sleep(15 * time.Minute)
-		if n > 80 { // where its clock is behind, the collector asks for nothing for so long
+		if idle > 80 { // where its clock is behind, the collector asks for nothing for so long
 			tr.sleep(2 * time.Hour)
 		}
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -49,16 +50,21 @@ func (m *Microsoft) Log() []Request {
 }
 
 // Busiest returns the most requests of an API that came within any time of a length. A client keeps within 100 in 5 minutes when
-// Busiest(log, "graph", 5*time.Minute) is at most 100.
+// Busiest(log, "graph", 5*time.Minute) is at most 100. The log may have requests out of order: the end of an answer is noted when the
+// next request is on its way already.
 func Busiest(log []Request, api string, window time.Duration) int {
+	var times []time.Time
+	for _, r := range log {
+		if r.API == api {
+			times = append(times, r.At)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
 	most := 0
 	var recent []time.Time
-	for _, r := range log {
-		if r.API != api {
-			continue
-		}
-		recent = append(recent, r.At)
-		for !recent[0].After(r.At.Add(-window)) {
+	for _, at := range times {
+		recent = append(recent, at)
+		for !recent[0].After(at.Add(-window)) {
 			recent = recent[1:]
 		}
 		most = max(most, len(recent))

@@ -98,3 +98,15 @@ func TestReportHasAQuotaOfItsOwn(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// The end of an answer can be noted after the next request.
+func TestBusiestSortsTheLog(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int) Request { return Request{At: now.Add(time.Duration(seconds) * time.Second), API: "graph"} }
+	if got := Busiest([]Request{at(2), at(1), at(3), {At: now, API: "token"}}, "graph", time.Second); got != 1 {
+		t.Errorf("got %d in a second, want 1", got)
+	}
+	if got := Busiest([]Request{at(2), at(1), at(3)}, "graph", 2*time.Second); got != 2 {
+		t.Errorf("got %d in two seconds, want 2", got)
+	}
+}
