@@ -102,7 +102,9 @@ func TestReportHasAQuotaOfItsOwn(t *testing.T) {
 // The end of an answer can be noted after the next request.
 func TestBusiestSortsTheLog(t *testing.T) {
 	t.Parallel()
-	at := func(seconds int) Request { return Request{At: now.Add(time.Duration(seconds) * time.Second), API: "graph"} }
+	at := func(seconds int) Request {
+		return Request{At: now.Add(time.Duration(seconds) * time.Second), API: "graph"}
+	}
 	if got := Busiest([]Request{at(2), at(1), at(3), {At: now, API: "token"}}, "graph", time.Second); got != 1 {
 		t.Errorf("got %d in a second, want 1", got)
 	}
