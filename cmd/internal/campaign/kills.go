@@ -16,7 +16,8 @@ func kills(p plot) func(context.Context, *round) error {
 func unconfirmedKills(ctx context.Context, r *round) error {
 	window := "address: 127.0.0.1 "
 	err := killsIn(ctx, r, plot{receiver: newInside, config: map[string]string{window: "confirmation: window\n      replay_window: 256KiB\n      " + window}})
-	if err == nil && r.result.Twice < r.result.Faults {
+	const many = 20 // a few may all hit the start, when nothing is on its way yet
+	if err == nil && r.result.Faults >= many && r.result.Twice < r.result.Faults {
 		return fmt.Errorf("%d events came again over %d kills: too few had something unconfirmed", r.result.Twice, r.result.Faults)
 	}
 	return err
