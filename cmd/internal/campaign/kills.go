@@ -16,8 +16,7 @@ func kills(p plot) func(context.Context, *round) error {
 func unconfirmedKills(ctx context.Context, r *round) error {
 	window := "address: 127.0.0.1 "
 	err := killsIn(ctx, r, plot{receiver: newInside, config: map[string]string{window: "confirmation: window\n      replay_window: 256KiB\n      " + window}})
-	const many = 20 // a few may all hit the start, when nothing is on its way yet
-	if err == nil && r.result.Faults >= many && r.result.Twice < r.result.Faults {
+	if err == nil && r.result.Twice < r.result.Faults {
 		return fmt.Errorf("%d events came again over %d kills: too few had something unconfirmed", r.result.Twice, r.result.Faults)
 	}
 	return err
@@ -39,7 +38,8 @@ func killsIn(ctx context.Context, r *round, p plot) error {
 			if err := c.ready(); err != nil {
 				return err
 			}
-			s.more(ctx, s.receiver.arrived(), 2*time.Second)
+			// However long it takes: a busy machine must not have all kills hit the start.
+			s.more(ctx, s.receiver.arrived(), patience)
 		}
 		wait(ctx, r.between(0, 300*time.Millisecond))
 		if err := c.kill(); err != nil {

@@ -121,14 +121,14 @@ func (s *scene) pace(done, all int) {
 // complete reports whether every row has arrived.
 func (s *scene) complete() bool { return s.receiver.arrived() >= s.rows }
 
-// more waits until more than n events have arrived. It gives up when for so long none has come.
+// more waits until more than n events have arrived. It gives up when all have, or when for so long none has come.
 func (s *scene) more(ctx context.Context, n int, quiet time.Duration) bool {
 	for {
 		before := s.receiver.arrived()
 		if before > n {
 			return true
 		}
-		if !poll(ctx, quiet, func() bool { return s.receiver.arrived() > before }) {
+		if s.complete() || !poll(ctx, quiet, func() bool { return s.receiver.arrived() > before }) {
 			return false
 		}
 	}
