@@ -148,21 +148,30 @@ func sweepFail(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	if err := unpack(b, args, kwargs, 1, "reason", &reason); err != nil {
 		return nil, err
 	}
-	w := b.Receiver().(*sweep)
-	p, err := pullFor(thread, b)
+	w, p, err := abandoned(thread, b)
 	if err != nil {
 		return nil, err
 	}
-	if w.closed {
-		return nil, fmt.Errorf("%s: %v is over already", b.Name(), w)
-	}
-	w.closed = true
-	p.AbandonSweep()
 	failure := &engine.Error{Code: engine.CodeUpstream, Op: w.String(), Err: errors.New(reason)}
 	w.failed(reason, failure)
 	w.it.failure = failure
 	p.Logger().Error("sweep failed; it is tried again with a smaller window or later, other lanes go on", "from", w.start, "to", w.end, "lane", w.lane, "error", reason)
 	return starlark.None, nil
+}
+
+// abandoned returns the window whose method is called. It is over, and nothing of it is kept.
+func abandoned(thread *starlark.Thread, b *starlark.Builtin) (*sweep, *engine.Pull, error) {
+	w := b.Receiver().(*sweep)
+	p, err := pullFor(thread, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.closed {
+		return nil, nil, fmt.Errorf("%s: %v is over already", b.Name(), w)
+	}
+	w.closed = true
+	p.AbandonSweep()
+	return w, p, nil
 }
 
 // failed remembers that w failed and why.
@@ -184,16 +193,10 @@ func sweepGap(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	if err := unpack(b, args, kwargs, 1, "reason?", &reason); err != nil {
 		return nil, err
 	}
-	w := b.Receiver().(*sweep)
-	p, err := pullFor(thread, b)
+	w, p, err := abandoned(thread, b)
 	if err != nil {
 		return nil, err
 	}
-	if w.closed {
-		return nil, fmt.Errorf("%s: %v is over already", b.Name(), w)
-	}
-	w.closed = true
-	p.AbandonSweep()
 	to := w.start.Add(w.it.sizes.gapStep(w.sized))
 	if floor := w.it.floor(w.it.now()); w.start.Before(floor) && p.APIClock().Heard() {
 		to = floor // it came too late: shorter windows are through before that
