@@ -261,28 +261,7 @@ func (f *graphFilter) heed(property, function, operator, value string) error {
 // matches reports whether a row is what the terms ask for.
 func (q *graphQuery) matches(row *Row, now time.Time) bool {
 	for property, t := range q.terms {
-		value := ""
-		switch property {
-		case "senderAddress":
-			value = row.Sender
-		case "recipientAddress":
-			value = row.Recipient
-		case "subject":
-			value = row.Subject
-		case "status":
-			value = row.StatusAt(now)
-		case "messageId":
-			value = row.MessageID
-		case "fromIP":
-			value = row.FromIP
-		case "toIP":
-			value = row.ToIP
-		case "id":
-			value = row.TraceID
-		case "size":
-			value = strconv.Itoa(row.Size)
-		}
-		if !t.matches(property, strings.ToLower(value)) {
+		if !t.matches(property, strings.ToLower(row.property(property, now))) {
 			return false
 		}
 	}

@@ -254,23 +254,7 @@ func parseDateTime(s string) (time.Time, error) {
 // matches reports whether the row is what the terms ask for. RecipientAddress and SenderAddress may list several, with commas.
 func (r *Row) matches(terms []term, now time.Time) bool {
 	for _, t := range terms {
-		value, ok := "", false
-		switch t.property {
-		case "MessageTraceId":
-			value = r.TraceID
-		case "MessageId":
-			value = r.MessageID
-		case "SenderAddress":
-			value = r.Sender
-		case "RecipientAddress":
-			value = r.Recipient
-		case "Status":
-			value = r.StatusAt(now)
-		case "FromIP":
-			value = r.FromIP
-		case "ToIP":
-			value = r.ToIP
-		}
+		value, ok := r.property(t.property, now), false
 		for want := range strings.SplitSeq(t.text, ",") {
 			ok = ok || strings.EqualFold(value, strings.TrimSpace(want))
 		}

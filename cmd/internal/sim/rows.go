@@ -288,3 +288,28 @@ func (r *reader) row(i int) *Row {
 	}
 	return &r.rows[i%blockRows]
 }
+
+// property returns the text of a property that can be asked for, by its name in either API.
+func (r *Row) property(name string, now time.Time) string {
+	switch name {
+	case "MessageTraceId", "id":
+		return r.TraceID
+	case "MessageId", "messageId":
+		return r.MessageID
+	case "SenderAddress", "senderAddress":
+		return r.Sender
+	case "RecipientAddress", "recipientAddress":
+		return r.Recipient
+	case "Status", "status":
+		return r.StatusAt(now)
+	case "FromIP", "fromIP":
+		return r.FromIP
+	case "ToIP", "toIP":
+		return r.ToIP
+	case "subject":
+		return r.Subject
+	case "size":
+		return strconv.Itoa(r.Size)
+	}
+	return ""
+}
