@@ -21,8 +21,8 @@ func newDemo(p *program) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work against a simulated Microsoft and a simulated Devo",
-		Long: `Starts a simulated Microsoft (tokens, the MessageTrace report with pages, throttling, faults
-and rows that appear late) and a simulated Devo (TLS with a client certificate) on this machine,
+		Long: `Starts a simulated Microsoft (tokens, the message trace of the report or of
+Graph, with pages, throttling, faults and rows that appear late) and a simulated Devo (TLS with a client certificate) on this machine,
 writes a configuration, certificates and the scripts to a folder, and runs the real engine on
 them. Edit the script in that folder while it runs, and see the new version take over.
 
@@ -142,6 +142,7 @@ func (d *demo) prepare() (log *os.File, err error) {
 func (d *demo) start(ctx context.Context, log io.Writer) error {
 	quiet := *d.program
 	quiet.stderr = log
+	quiet.server = engine.ConfigFiles{} // the demo has a file of its own, whatever lies in /etc/devo
 	config, err := quiet.loadConfig(d.world.ConfigFile())
 	if err != nil {
 		return err

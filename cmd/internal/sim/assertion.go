@@ -112,7 +112,7 @@ func (m *Microsoft) checkAssertion(r *http.Request, o *Options, text string) *re
 	return nil
 }
 
-// inTime refuses an assertion whose time is over, has not come, or is longer than ten minutes.
+// inTime refuses an assertion whose time is over, has not come, or is longer than a day.
 func (p *assertionParts) inTime(now time.Time) *refused {
 	notBefore, expires := time.Unix(p.Claims.NotBefore, 0), time.Unix(p.Claims.Expires, 0)
 	if p.Claims.NotBefore == 0 {
