@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ func (p *program) loadConfig(flag string) (*engine.Config, error) {
 func (p *program) configFiles(flag string) engine.ConfigFiles {
 	server := p.server
 	named := server.Job != jobFile || server.Collector != collectorFile
-	if server.Job != "" && (named || isFile(server.Job) && isFile(server.Collector)) {
+	if server.Job != "" && (named || exists(server.Job) && exists(server.Collector)) {
 		return server
 	}
 	return engine.ConfigFiles{Config: p.configFile(flag), NoState: server.NoState}
@@ -55,7 +54,7 @@ func (p *program) configFiles(flag string) engine.ConfigFiles {
 // collectors are told it by CONFIG_FILE; what is no file here is one in the folder config.
 func (p *program) configFile(flag string) string {
 	if flag != "" {
-		if inConfig := filepath.Join("config", flag); !filepath.IsAbs(flag) && !isFile(flag) && isFile(inConfig) {
+		if inConfig := filepath.Join("config", flag); !filepath.IsAbs(flag) && !exists(flag) && exists(inConfig) {
 			return inConfig
 		}
 		return flag
@@ -68,14 +67,9 @@ func (p *program) configFile(flag string) string {
 		name = "config.yaml"
 	}
 	for _, file := range []string{filepath.Join("config", name), name} {
-		if isFile(file) {
+		if exists(file) {
 			return file
 		}
 	}
 	return filepath.Join("config", name)
-}
-
-func isFile(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
 }

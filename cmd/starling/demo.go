@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"starling/cmd/internal/sim"
+	"starling/engine"
 )
 
 func newDemo(p *program) *cobra.Command {
@@ -213,18 +214,11 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
 	}
 	fmt.Fprintf(d.stdout, "%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", time.Since(began).Seconds(),
-		m.Pages, m.Rows, c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, byteSize(s.Outbox.Bytes), c.State)
+		m.Pages, m.Rows, c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, sizeText(s.Outbox.Bytes), c.State)
 	if c.LastError != "" {
 		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
 	}
 	return delivered
-}
-
-func byteSize(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // settle waits until everything received by now has been pulled and delivered, and returns that moment.

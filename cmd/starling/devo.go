@@ -51,6 +51,9 @@ func (p *program) validate(ctx context.Context, file string) error {
 	quiet.stdout = io.Discard
 	for _, c := range config.Collectors {
 		if err := quiet.pull(ctx, c.Key(), pullFlags{config: file, format: "text", fresh: true, limit: 1}); err != nil {
+			if ctx.Err() != nil {
+				return err // interrupted: nothing is known about the credentials
+			}
 			p.tell(err)
 			return &failure{code: exitInvalid}
 		}

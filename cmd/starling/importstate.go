@@ -76,7 +76,8 @@ func (t *importTool) run(args []string) error {
 	if config.StateDir == "" {
 		return &failure{exitState, fmt.Errorf("%s: globals.persistence keeps state in memory: there is nowhere to set a cursor", config.File)}
 	}
-	targets, err := importTargets(config, args[1:])
+	all := importTargets(config)
+	targets, err := chosenTargets(all, args[1:])
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,10 @@ func (t *importTool) run(args []string) error {
 	}
 	found := &imported{Folder: args[0], Collectors: []*importState{}}
 	for _, target := range targets {
-		found.Collectors = append(found.Collectors, t.look(args[0], target, targets, files, from))
+		found.Collectors = append(found.Collectors, t.look(args[0], target, all, files, from))
+	}
+	for _, o := range all {
+		delete(files, stateFile(o.input, o.id, o.service))
 	}
 	found.Others = otherFiles(args[0], files)
 	wrong, err := t.apply(config, found.Collectors)

@@ -45,8 +45,8 @@ func targetNames(targets []importTarget) []string {
 	return names
 }
 
-// importTargets returns the collectors of a configuration, or the one that is named.
-func importTargets(config *engine.Config, args []string) ([]importTarget, error) {
+// importTargets returns the collectors of a configuration.
+func importTargets(config *engine.Config) []importTarget {
 	var all []importTarget
 	for _, c := range config.Collectors {
 		t := importTarget{input: c.Input, id: c.ID, service: c.Service, period: c.Period}
@@ -61,15 +61,19 @@ func importTargets(config *engine.Config, args []string) ([]importTarget, error)
 		}
 		all = append(all, t)
 	}
+	return all
+}
+
+// chosenTargets returns the one that is named, all without a name.
+func chosenTargets(all []importTarget, args []string) ([]importTarget, error) {
 	if len(args) == 0 {
 		return all, nil
 	}
-	names := targetNames(all)
-	all = slices.DeleteFunc(all, func(t importTarget) bool { return t.key() != args[0] && t.service != args[0] })
-	if len(all) != 1 {
-		return nil, usage("which collector is %q? There are: %s", args[0], strings.Join(names, ", "))
+	chosen := slices.DeleteFunc(slices.Clone(all), func(t importTarget) bool { return t.key() != args[0] && t.service != args[0] })
+	if len(chosen) != 1 {
+		return nil, usage("which collector is %q? There are: %s", args[0], strings.Join(targetNames(all), ", "))
 	}
-	return all, nil
+	return chosen, nil
 }
 
 // importState is what was found of one collector.

@@ -104,8 +104,8 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	return fail(err, engine.CodeScript)
 }
 
-func exists(dir string) bool {
-	_, err := os.Stat(dir)
+func exists(name string) bool {
+	_, err := os.Stat(name)
 	return err == nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,11 +37,13 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
+			var page strings.Builder
 			if asJSON {
-				printJSON(p.stdout, s)
+				printJSON(&page, s)
 			} else {
-				statusPage{p.stdout, time.Now()}.print(&s)
+				statusPage{&page, time.Now()}.print(&s)
 			}
+			fmt.Fprint(p.stdout, p.redactor.Redact(page.String()))
 			if troubled(&s) {
 				return &failure{code: exitWrong}
 			}
@@ -54,23 +57,9 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 	return c
 }
 
+// troubled reports whether something fails, also while it is tried again.
 func troubled(s *engine.Status) bool {
-	for _, c := range s.Collectors {
-		if c.Failures > 0 {
-			return true
-		}
-	}
-	for _, o := range s.Sinks {
-		if o.Failures > 0 {
-			return true
-		}
-	}
-	for _, r := range s.Reloads {
-		if r.Error != "" {
-			return true
-		}
-	}
-	return s.Disk != nil && s.Disk.Low
+	return len(s.Ready()) > 0 || slices.ContainsFunc(s.Collectors, func(c engine.CollectorStatus) bool { return c.Failures > 0 })
 }
 
 // A statusPage writes a status for a person, at a moment.
