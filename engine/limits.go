@@ -42,7 +42,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.OutboxAlarm, 0.8)
 	set(&l.DiskReserve, 256<<20)
 	set(&l.LogLinesPerPull, 1000)
-	set(&l.TestTimeout, time.Minute)
+	set(&l.TestTimeout, 10*time.Second)
 	set(&l.ShutdownDelivery, 20*time.Second)
 	return l
 }
