@@ -44,12 +44,12 @@ func PlanBackfill(r engine.CoverageReport, b engine.Backfill, now time.Time) Bac
 	}
 	var end time.Time
 	for s := range filled(r.Spans, b.From, b.To) {
-		if from, to := latest(s.From, b.From), earliest(s.To, b.To); from.Before(to) && (b.Again || unsettled(s)) {
-			if !from.Equal(end) {
+		if b.Again || unsettled(s) {
+			if !s.From.Equal(end) {
 				p.Ranges++
 			}
-			end = to
-			p.Length += to.Sub(from)
+			end = s.To
+			p.Length += s.To.Sub(s.From)
 		}
 	}
 	sum := 0.0
@@ -57,7 +57,6 @@ func PlanBackfill(r engine.CoverageReport, b engine.Backfill, now time.Time) Bac
 		from, to := at, b.To
 		if !b.Again {
 			from, to = firstOf(filled(r.Spans, at, b.To), unsettled)
-			from, to = latest(from, at), earliest(to, b.To)
 		}
 		if !from.Before(to) {
 			break

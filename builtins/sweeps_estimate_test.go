@@ -38,6 +38,20 @@ func TestPlanOfABackfill(t *testing.T) {
 	if p := PlanBackfill(r, engine.Backfill{From: begin, To: begin.Add(day)}, now); p.Windows != 0 || p.Requests != 0 {
 		t.Errorf("all is settled: %+v", p)
 	}
+	// Days that are missing between those that are there, and a gap before all that is asked for.
+	holes := r
+	holes.Spans = nil
+	for _, s := range []struct {
+		from, to time.Duration
+		state    engine.SpanState
+	}{{-3 * day, -2 * day, engine.SpanGap}, {0, 2 * day, engine.SpanSettled}, {4 * day, 6 * day, engine.SpanSettled}, {8 * day, 14 * day, engine.SpanSettled}} {
+		span := settled
+		span.From, span.To, span.State = begin.Add(s.from), begin.Add(s.to), s.state
+		holes.Spans = append(holes.Spans, span)
+	}
+	if p := PlanBackfill(holes, engine.Backfill{From: begin, To: begin.Add(8 * day)}, now); p.Ranges != 2 || p.Length != 4*day || p.Rows != 48_000 || p.Windows != 4*24 {
+		t.Errorf("two holes: %+v", p)
+	}
 	// With less in a page, windows shrink until they have no more than five.
 	r.Sweeps = []byte(`{"v":1,"page_rows":10,"base":3600,"least":60,"most":86400,"settles":90000}`)
 	p = PlanBackfill(r, engine.Backfill{From: begin.Add(-day), To: begin}, now)

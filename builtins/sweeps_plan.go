@@ -235,6 +235,9 @@ func firstOf(spans func(func(engine.Span) bool), want func(engine.Span) bool) (s
 func filled(spans []engine.CoveredSpan, from, to time.Time) func(func(engine.Span) bool) {
 	return func(yield func(engine.Span) bool) {
 		for _, s := range spans {
+			if s.From, s.To = latest(s.From, from), earliest(s.To, to); !s.From.Before(s.To) {
+				continue
+			}
 			if from.Before(s.From) && !yield(engine.Span{From: from, To: s.From}) {
 				return
 			}
