@@ -56,7 +56,7 @@ func checkpointSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 	if err := unpack(b, args, kwargs, 2, "name", &name, "value", &value); err != nil {
 		return nil, err
 	}
-	if slices.Contains([]string{"", engine.WindowCursor, freshCursor, sweepsCursor, jobCursor, doneCursor}, name) {
+	if slices.Contains([]string{"", engine.WindowCursor, freshCursor, engine.SweepsCursor, engine.BackfillCursor, engine.BackfillDoneCursor}, name) {
 		return nil, fmt.Errorf("%s: the name %q is taken or empty, choose another one", b.Name(), name)
 	}
 	p, err := pullFor(thread, b)

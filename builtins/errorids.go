@@ -69,9 +69,9 @@ func wanted(words []string) string {
 
 var requestErrors = []string{onServer, onOther, onThrottle, onUnreachable, onAnswer}
 
-// name puts the ErrorID of a failure into its error.
+// name puts the ErrorID of a failure into its error. Trouble with the state directory is none of the API's.
 func (ids errorIDs) name(f *failure) {
-	if f == nil || f.err.ID != nil || f.err.Code == engine.CodeCanceled {
+	if f == nil || f.err.ID != nil || f.err.Code == engine.CodeCanceled || f.err.Code == engine.CodeStore {
 		return
 	}
 	f.err.ID = ids.of(f)

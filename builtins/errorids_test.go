@@ -82,3 +82,31 @@ func TestAScriptFailsByName(t *testing.T) {
 		wantError(t, err, want.code, want.text)
 	}
 }
+
+func TestTroubleOfOnesOwnHasNoNameOfTheAPI(t *testing.T) {
+	t.Parallel()
+	unreachable, err := engine.FindErrorID("PullError 300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := errorIDs{words: map[string]*engine.ErrorID{onUnreachable: &unreachable}}
+	for code, named := range map[engine.Code]bool{engine.CodeUpstream: true, engine.CodeStore: false, engine.CodeCanceled: false} {
+		f := &failure{err: &engine.Error{Code: code}}
+		if ids.name(f); (f.err.ID != nil) != named {
+			t.Errorf("%s: got the name %v", code, f.err.ID)
+		}
+	}
+}
+
+func TestBrokenXMLSaysWhatIsWrongWithIt(t *testing.T) {
+	t.Parallel()
+	n := newNetTest(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/atom+xml")
+		io.WriteString(w, "<feed><entry></feed>")
+	})
+	_, err := n.load(t, `api = http.client(base, retry = http.retry(0))
+def pull():
+    api.get("/").xml()
+`).pull(t.Context())
+	wantError(t, err, engine.CodeUpstream, "want XML, got application/atom+xml", "entry")
+}

@@ -156,7 +156,7 @@ func FuzzErrorBody(f *testing.F) {
 		defer bounded().Stop()
 		r := &request{method: "GET", url: u}
 		a := &answer{status: status, url: u, body: append(body, testSecret...), header: http.Header{"Content-Type": {kind}, "Request-Id": {id}}}
-		for _, err := range []error{statusFailure(p, r, a).err, notJSON(p, r, a, errors.New("no")), new(tokenErrors).failure(p, r, a).err} {
+		for _, err := range []error{statusFailure(p, r, a).err, unreadable(p, r, a, "JSON", errors.New("no")), new(tokenErrors).failure(p, r, a).err} {
 			text := err.Error()
 			wantShown(t, text)
 			if len(text) > 2000 {

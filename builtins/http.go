@@ -26,7 +26,7 @@ import (
 //
 //	client.get(path, *, params, headers, share, catch, ok)
 //	client.post(path, *, params, json, form, body, headers, share, catch, ok)
-//	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000)
+//	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000, xml, strict)
 //	client.now()
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
@@ -41,7 +41,8 @@ import (
 // With catch, a failure that lasts is a response whose .error says what failed. Not caught are what a
 // person must act on (401, 403, sign-in, 404 and 410 with a hint), what is told to wait, and the end of the pull's time.
 //
-// A response has .status, .headers, .text and .url; r["key"] reads its JSON, r.json() is all of it.
+// A response has .status, .headers, .text, .url and .error; r["key"] reads its JSON, r.json() is all of it, r.xml() its XML,
+// and r.raise_error() ends the pull if it failed.
 //
 // pages gives one response after the other. next says how to find the next page: the name of the key
 // that holds a link ("odata.nextLink", or a path such as "d.__next"); http.link() for the header Link

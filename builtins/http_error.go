@@ -57,17 +57,17 @@ func codeOf(status int) engine.Code {
 	return engine.CodeUpstream
 }
 
-// notJSON explains a success whose body is not what was asked for, such as the page of a proxy.
-func notJSON(p *engine.Pull, r *request, a *answer, err error) error {
+// unreadable explains a success whose body is not what is wanted, JSON or XML, such as the page of a proxy.
+func unreadable(p *engine.Pull, r *request, a *answer, want string, err error) error {
 	kind := clip(p.Env().Redactor.Redact(a.header.Get("Content-Type")), 80)
 	if kind == "" {
 		kind = "no content type"
 	}
-	text := fmt.Sprintf("want JSON, got %s, %d bytes", kind, len(a.body))
+	text := fmt.Sprintf("want %s, got %s, %d bytes", want, kind, len(a.body))
 	if first := excerpt(p.Env().Redactor, a.body); first != "" {
 		text += ": " + first
 	}
-	if isJSON := strings.Contains(kind, "json"); isJSON && err != nil {
+	if is := want == "XML" || strings.Contains(kind, "json"); is && err != nil {
 		text += " (" + p.Env().Redactor.Redact(err.Error()) + ")"
 	}
 	e := &engine.Error{Code: engine.CodeUpstream, Op: r.op(p) + ": " + a.statusText(), Err: errors.New(text)}

@@ -137,14 +137,14 @@ func (ps *pages) parse(r *request, a *answer) (err error) {
 	case ps.xml && saysXML(a.header):
 	case ps.strict:
 		if a.doc, err = strictDocument(a.body); err != nil {
-			return notJSON(ps.pull, r, a, err)
+			return unreadable(ps.pull, r, a, "JSON", err)
 		}
 		return nil
 	default:
 		return parseBody(ps.pull, r, a)
 	}
 	if a.xml, err = decodeXML(a.body); err != nil {
-		return notJSON(ps.pull, r, a, err)
+		return unreadable(ps.pull, r, a, "XML", err)
 	}
 	return nil
 }

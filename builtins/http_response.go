@@ -116,7 +116,7 @@ func responseXML(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if r.answer.xml == nil {
 		e, err := decodeXML(r.answer.body)
 		if err != nil {
-			return nil, notJSON(r.pull, r.request, r.answer, err)
+			return nil, unreadable(r.pull, r.request, r.answer, "XML", err)
 		}
 		r.answer.xml = e
 	}
@@ -144,7 +144,7 @@ func parseBody(p *engine.Pull, r *request, a *answer) error {
 	}
 	doc, err := NewDocument(a.body)
 	if err != nil {
-		return notJSON(p, r, a, err)
+		return unreadable(p, r, a, "JSON", err)
 	}
 	a.doc = doc
 	return nil

@@ -13,9 +13,9 @@ import (
 
 // newOAuth makes the module oauth.
 //
-//	oauth.client_credentials(token_url, *, client_id, client_secret, certificate, assertion_file, resource, scope, params, hints, passing)
-//	oauth.refresh_token(token_url, *, client_id, refresh_token, key, client_secret, certificate, assertion_file, resource, scope, params, hints, passing)
-//	oauth.managed_identity(resource, *, client_id, hints, passing)
+//	oauth.client_credentials(token_url, *, client_id, client_secret, certificate, assertion_file, resource, scope, params, hints, passing, errors)
+//	oauth.refresh_token(token_url, *, client_id, refresh_token, key, client_secret, certificate, assertion_file, resource, scope, params, hints, passing, errors)
+//	oauth.managed_identity(resource, *, client_id, hints, passing, errors)
 //	oauth.certificate(file, *, key, password, alg = "PS256")
 //
 // The results of all but certificate are for http.client(auth = ...). The token is got when it is first

@@ -111,7 +111,9 @@ func loadCertificate(load *engine.Load, file, key engine.File, password engine.S
 		}
 	}
 	c.file = file.Path
-	load.Env.Redactor.Add(string(pemKeys(append(data, keyData...))))
+	for _, text := range [][]byte{data, keyData} {
+		load.Env.Redactor.Add(string(pemKeys(text)))
+	}
 	load.Follow(file, c.leaf.NotAfter)
 	if key.Path != "" {
 		load.Follow(key, time.Time{})

@@ -105,7 +105,7 @@ func (w *sweep) commit(p *engine.Pull) error {
 	}
 	p.Mark(m)
 	state := w.it.sizes.good(w.sized, w.end.Sub(w.start), p.Stats.Pages-w.before.Pages, p.Stats.Rows-w.before.Rows)
-	if err := setJSON(p, sweepsCursor, state); err != nil {
+	if err := setJSON(p, engine.SweepsCursor, state); err != nil {
 		return err
 	}
 	w.closed, w.it.kept = true, true

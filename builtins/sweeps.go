@@ -23,13 +23,10 @@ const (
 // others are the lanes that take turns when nothing fresh is due.
 var others = [...]string{laneSettle, laneCatchup, laneRescan, laneBackfill}
 
-// Cursors of checkpoint.sweeps, beside engine.WindowCursor, before which everything is settled.
-const (
-	freshCursor  = "fresh"         // where the lane fresh goes on
-	sweepsCursor = "sweeps"        // sweepState
-	jobCursor    = "backfill"      // backfillJob; only commands set it
-	doneCursor   = "backfill_done" // backfillDone
-)
+// freshCursor is where the lane fresh goes on. The other cursors of checkpoint.sweeps are the engine's, which
+// tells commands about them: engine.WindowCursor, before which everything is settled, engine.SweepsCursor,
+// a sweepState, and those of the backfill.
+const freshCursor = "fresh"
 
 // sweeps iterates over the windows of all lanes.
 type sweeps struct {

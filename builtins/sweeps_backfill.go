@@ -6,27 +6,18 @@ import (
 	"starling/engine"
 )
 
-// A backfillJob is what a person asked for: a range that is pulled beside everything else. Only commands
-// write it.
-type backfillJob struct {
-	ID    string    `json:"id"`
-	From  time.Time `json:"from"`
-	To    time.Time `json:"to"`
-	Again bool      `json:"again,omitempty"` // also what the ledger shows as settled
-}
-
 // backfillDone says how far the job with this id is. Only pulls write it.
 type backfillDone struct {
 	ID   string    `json:"id"`
 	Next time.Time `json:"next"` // what is before is pulled
 }
 
-func (it *sweepIterator) backfill() (job backfillJob, done backfillDone, err error) {
-	ok, err := readJSON(it.pull, jobCursor, &job)
+func (it *sweepIterator) backfill() (job engine.Backfill, done backfillDone, err error) {
+	ok, err := readJSON(it.pull, engine.BackfillCursor, &job)
 	if err != nil || !ok || job.ID == "" {
-		return backfillJob{}, done, err
+		return engine.Backfill{}, done, err
 	}
-	if _, err := readJSON(it.pull, doneCursor, &done); err != nil {
+	if _, err := readJSON(it.pull, engine.BackfillDoneCursor, &done); err != nil {
 		return job, done, err
 	}
 	if done.ID != job.ID {
@@ -71,5 +62,5 @@ func (it *sweepIterator) backfilled(next time.Time) error {
 		return err
 	}
 	done.Next = latest(done.Next, next.UTC())
-	return setJSON(it.pull, doneCursor, done)
+	return setJSON(it.pull, engine.BackfillDoneCursor, done)
 }

@@ -75,7 +75,7 @@ func sizesOf(s *sweeps) *sweepSizes {
 	defer z.mu.Unlock()
 	if made {
 		// What cannot be read is found out again.
-		_, _ = readJSON(s.pull, sweepsCursor, &z.state)
+		_, _ = readJSON(s.pull, engine.SweepsCursor, &z.state)
 		z.lanes = map[string]*laneState{}
 	}
 	if z.state.Size == nil {

@@ -83,10 +83,21 @@ func (r *configReader) requestLimits(s *Section, otherwise []RequestLimit) []Req
 		n, per := requestCount(l), requestPeriod(l)
 		l.unknown(r.problems)
 		if n > 0 {
-			limits = append(limits, RequestLimit{N: int(n), Per: per})
+			limits = withLimit(limits, RequestLimit{N: int(n), Per: per})
 		}
 	}
 	return limits
+}
+
+// withLimit adds a limit. Of several for the same time only the lowest means anything.
+func withLimit(limits []RequestLimit, l RequestLimit) []RequestLimit {
+	for i := range limits {
+		if limits[i].Per == l.Per {
+			limits[i].N = min(limits[i].N, l.N)
+			return limits
+		}
+	}
+	return append(limits, l)
 }
 
 func requestCount(s *Section) int64 {

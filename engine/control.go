@@ -102,7 +102,7 @@ func (c *control) answer(conn net.Conn) {
 	out := patient{conn}
 	verb, arg, _ := strings.Cut(strings.TrimSuffix(request, "\n"), " ")
 	if verb != "backup" {
-		if !c.answerCoverage(out, verb, arg) {
+		if !c.answerAsk(out, verb, arg) {
 			fmt.Fprintf(out, "error: unknown request %q\n", verb)
 		}
 		return

@@ -35,8 +35,8 @@ type controlFailure struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// answerCoverage answers a request of those above; ok says whether it is one.
-func (c *control) answerCoverage(out io.Writer, verb, arg string) (ok bool) {
+// answerAsk answers a request of those above; ok says whether it is one.
+func (c *control) answerAsk(out io.Writer, verb, arg string) (ok bool) {
 	var request coverageRequest
 	var answer any = struct{}{}
 	var err error

@@ -139,6 +139,7 @@ func PullOnce(ctx context.Context, config *Config, service string, o Options, on
 	env.Store.guardSpace(env.Limits.DiskReserve, o.Logger)
 	before, err := env.Store.kept()
 	if err != nil {
+		p.abandon()
 		return Pulled{}, err
 	}
 	pulled, err := pullOnce(ctx, env, p, cc.Key())

@@ -40,7 +40,7 @@ func (p *Pull) AtEnd(f func(err error)) { p.ends = append(p.ends, f) }
 // noteTimeout bounds how long a note waits while the disk is full.
 const noteTimeout = 5 * time.Second
 
-// Note makes a mark durable at once and by itself, after a pull that has failed.
+// Note makes a mark durable at once, beside what is staged.
 func (p *Pull) Note(m Mark) error {
 	q := NewPull(p.ctx, p.env, p.collector)
 	q.Mark(m)
