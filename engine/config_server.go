@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,9 +59,11 @@ func readServerConfig(f ConfigFiles, env func(string) (string, bool)) (*Config, 
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
 	config := &Config{Base: base}
+	named := []string{f.Job, f.Collector}
+	before := hashFiles(named)
 	var readers [2]configReader
 	var roots [2]*node
-	for i, name := range []string{f.Job, f.Collector} {
+	for i, name := range named {
 		ps := &problems{file: name}
 		if readers[i], roots[i], err = readerOf(config, name, ps, env); err != nil {
 			return nil, err
@@ -78,7 +81,10 @@ func readServerConfig(f ConfigFiles, env func(string) (string, bool)) (*Config, 
 	config.Files = append([]string{config.File, absolute(f.Collector)}, append(job.expander.files, collector.expander.files...)...)
 	config.Secrets = append(job.expander.secrets, collector.expander.secrets...)
 	config.Warnings = append(config.Warnings, append(job.expander.warnings, collector.expander.warnings...)...)
-	config.sum = hashFiles(config.Files)
+	// What is compared with later looks at the files is what was read, even if someone saves just now.
+	if config.sum = hashFiles(config.Files); hashFiles(named) != before {
+		config.sum = [sha256.Size]byte{}
+	}
 	return config, nil
 }
 
