@@ -313,8 +313,7 @@ func (it *windowIterator) start(now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("the cursor %q is no time: %w (repair it with starling state set, or start over with starling state reset)", engine.WindowCursor, err)
 	}
 	if floor := it.floor(now); at.Before(floor) {
-		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", at.UTC(), "to", floor)
-		it.pull.Mark(engine.Mark{From: at, To: floor, State: engine.SpanGap, Reason: reasonRetention})
+		tooOld(it.pull, at.UTC(), floor)
 		return floor, nil
 	}
 	return at.UTC(), nil

@@ -133,8 +133,7 @@ func (w *sweep) settle(p *engine.Pull, m *engine.Mark) error {
 	if floor := w.it.floor(w.it.now().Add(w.clock.Sub(p.Clock()))); !w.heard && w.start.Before(floor) {
 		// It was asked for without knowing that it is too old; what came may be a part of it.
 		gap := earliest(floor, w.end)
-		p.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", w.start, "to", gap)
-		p.Mark(engine.Mark{From: w.start, To: gap, State: engine.SpanGap, Reason: reasonRetention})
+		tooOld(p, w.start, gap)
 		m.From = gap
 	}
 	m.State = engine.SpanSettled

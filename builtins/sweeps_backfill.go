@@ -35,8 +35,7 @@ func (it *sweepIterator) dueBackfill(settled, now time.Time) (from, to time.Time
 	from, to = done.Next.UTC(), earliest(job.To.UTC(), settled).Truncate(time.Second)
 	if floor := it.floor(now); from.Before(floor) && it.pull.APIClock().Heard() {
 		gap := earliest(floor, to)
-		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", from, "to", gap, "lane", laneBackfill)
-		it.pull.Mark(engine.Mark{From: from, To: gap, State: engine.SpanGap, Reason: reasonRetention})
+		tooOld(it.pull, from, gap, "lane", laneBackfill)
 		if from, err = gap, it.backfilled(gap); err == nil {
 			err = it.pull.Commit()
 		}

@@ -179,8 +179,7 @@ func (it *sweepIterator) due(lane string, now time.Time) (from, to time.Time, er
 // given up only by the clock of the API: before its first answer, it is the one to say so.
 func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, err error) {
 	if floor := it.floor(now); settled.Before(floor) && it.pull.APIClock().Heard() {
-		it.pull.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", "from", settled, "to", floor)
-		it.pull.Mark(engine.Mark{From: settled, To: floor, State: engine.SpanGap, Reason: reasonRetention})
+		tooOld(it.pull, settled, floor)
 		if err := advance(it.pull, engine.WindowCursor, floor); err != nil {
 			return from, to, err
 		}
@@ -195,6 +194,12 @@ func (it *sweepIterator) dueSettle(settled, now time.Time) (from, to time.Time, 
 		return from, to, nil
 	}
 	return settled, until, nil
+}
+
+// tooOld notes that the API does not keep a range any more.
+func tooOld(p *engine.Pull, from, to time.Time, more ...any) {
+	p.Logger().Warn("gap: the API does not keep this range any more, it cannot be pulled", append([]any{"from", from, "to", to}, more...)...)
+	p.Mark(engine.Mark{From: from, To: to, State: engine.SpanGap, Reason: reasonRetention})
 }
 
 const (
