@@ -13,11 +13,12 @@ const (
 	autoconfigKey = "autoconfig"
 	timeSlotsKey  = "use_time_slots_for_retrievals"
 	retriesKey    = "retries"
+	obfuscateKey  = "obfuscation_data"
 )
 
 // genericKeys are no settings of scripts.
 func genericKeys(more ...string) []string {
-	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey)
+	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey, obfuscateKey)
 }
 
 // generic checks what is accepted without effect: changes of the configuration are always noticed, and
@@ -40,6 +41,10 @@ func (r *configReader) generic(s *Section) {
 	}
 	if ignored != nil {
 		r.warn(s.line, s.col, s.path, "%s: accepted, without effect here", strings.Join(ignored, ", "))
+	}
+	if s.Has(obfuscateKey) {
+		line, col := s.placeOf(obfuscateKey)
+		r.warn(line, col, join(s.path, obfuscateKey), "accepted, without effect here: its form is published nowhere, so events go out as the script makes them; leave out or change fields there")
 	}
 }
 
@@ -104,7 +109,7 @@ func requestCount(s *Section) int64 {
 	const key = "number_of_requests"
 	e, ok := s.find(key)
 	if !ok {
-		s.Errorf(key, "is missing")
+		s.missing(key, "")
 		return 0
 	}
 	n, ok := whole(e.value)

@@ -36,7 +36,9 @@ func (r *configReader) globals(top *Section) {
 		}
 		if !plainName.MatchString(r.Name) {
 			e, _ := s.find("name")
+			n := len(r.problems.list)
 			s.wrong(e, "letters, digits, - and _ only, at most 100")
+			r.problems.name(n, configurationID(13, ""))
 		}
 	}
 	r.persistence(s)
@@ -166,7 +168,7 @@ func (r *configReader) limits(s *Section) {
 func (r *configReader) id(s *Section) string {
 	e, ok := s.find("id")
 	if !ok {
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	}
 	if _, isBool := e.value.value.(bool); isBool || e.value.kind != scalarNode || !identifier.MatchString(e.value.text) {
@@ -193,7 +195,7 @@ func (r *configReader) input(name string, input *Section) {
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
-			input.Errorf("services", "is missing or empty; name what to collect, such as office365_exchange_message_service: {}")
+			input.missing("services", "name what to collect, such as office365_exchange_message_service: {}")
 		}
 		return
 	}

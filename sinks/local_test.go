@@ -346,7 +346,7 @@ func TestUnknownTypeIsToldWithWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, near := range map[string]string{"devo": "", "devo_plattform": "devo_platform", "Syslog": "syslog", "stdot": "stdout"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: CollectorConfigurationException [CODE:0014] Error in configuration, cause: \"unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
 		if near != "" {
 			wantError(t, err, `did you mean "`+near+`"?`)
 		}
@@ -374,12 +374,12 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 		{"URL as address", "syslog", map[string]any{"address": "https://x", "port": 1}, []string{"want a host name"}},
 		{"no port", "syslog", map[string]any{"address": "127.0.0.1"}, []string{"port", "is missing"}},
 		{"bad port", "syslog", map[string]any{"address": "127.0.0.1", "port": 70000}, []string{"1 to 65535"}},
-		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "is missing"}},
+		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "data is missing"}},
 		{"all keys of syslog", "sidecar", map[string]any{"address": "::1", "port": 13000, "hostname": "h", "multiline": true,
 			"concurrent_connections": 4, "period_sender_stats_in_seconds": 300, "confirm_timeout": 5}, nil},
 		{"bad destination", "console", map[string]any{"destination": "stderr"}, []string{"destination"}},
 		{"bad format", "console", map[string]any{"format": "xml"}, []string{"format", "devo, body"}},
-		{"file without path", "file", map[string]any{}, []string{"path", "is missing"}},
+		{"file without path", "file", map[string]any{}, []string{"path", "data is missing"}},
 		{"discard with a key", "discard", map[string]any{"path": "x"}, []string{"path"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -418,5 +418,13 @@ func TestHostname(t *testing.T) {
 		if got, want := receiver.Frames(), "<14>1970-01-01 00:00:00.000 "+c.want+" a.b: x"; len(got) != 1 || got[0] != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestOutputsOfLookupsAreRefusedWithWhatTookTheirPlace(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"lookup", "lookup_senders"} {
+		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: Devo has discontinued lookups", "Lookups REST API")
 	}
 }
