@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -32,16 +31,8 @@ func (r *configReader) generic(s *Section) {
 		a.Int("creation_timeout_in_second", 60, 1, maxPeriod)
 		a.unknown(r.problems)
 	}
-	s.Ignore(retriesKey)
-	var ignored []string
-	for _, key := range []string{retriesKey, timeSlotsKey, autoconfigKey} {
-		if _, ok := s.mapping.find(key); ok {
-			ignored = append(ignored, key)
-		}
-	}
-	if ignored != nil {
-		r.warn(s.line, s.col, s.path, "%s: accepted, without effect here", strings.Join(ignored, ", "))
-	}
+	s.WithoutEffect(retriesKey, timeSlotsKey, autoconfigKey)
+	r.warnOf(s)
 	if s.Has(obfuscateKey) {
 		line, col := s.placeOf(obfuscateKey)
 		r.warn(line, col, join(s.path, obfuscateKey), "accepted, without effect here: its form is published nowhere, so events go out as the script makes them; leave out or change fields there")
