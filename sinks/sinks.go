@@ -47,7 +47,7 @@ type Env struct {
 func New(out engine.Output, env Env) (engine.Sink, error) {
 	open, ok := kinds[out.Type]
 	if !ok && strings.Contains(strings.ToLower(out.Type), "lookup") {
-		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: errors.New(engine.LookupsGone)}
+		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: fmt.Errorf("%q: %s", out.Type, engine.LookupsGone)}
 	}
 	if !ok {
 		id := engine.ErrorID{Class: "CollectorConfigurationException", Number: 14}
