@@ -40,8 +40,17 @@ func (r *configReader) globals(top *Section) {
 		}
 	}
 	r.persistence(s)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	s.unknown(r.problems)
+}
+
+// senders checks the globals that are defaults of outputs.
+func (r *configReader) senders(s *Section) {
+	s.Float(generalPrefix+"threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
+	s.Int(generalPrefix+"compression_level", 6, 1, 9)
+	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
 }
 
 // ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
@@ -54,9 +63,6 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
 	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
-	s.Float("devo_sender_threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
-	s.Int("devo_sender_compression_level", 6, 1, 9)
-	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
 	s.Bool("generate_collector_details", false)
 	s.Bool("multiprocessing", true)
 
@@ -65,7 +71,7 @@ func (r *configReader) ignoredGlobals(s *Section) {
 		switch e.key {
 		case "id", "name", "debug", "persistence":
 		default:
-			if s.asked[e.key] {
+			if !strings.HasPrefix(e.key, generalPrefix) && s.asked[e.key] {
 				ignored = append(ignored, e.key)
 			}
 		}
