@@ -50,9 +50,12 @@ var (
 //	                 when the epoch ends; 1 to 10485760 (51200)
 //
 // Without these three, the globals of the same names with devo_sender_ in front count. Devo takes gzip;
-// ask of a relay, or of any other receiver behind these types, whether it does. The keys of Devo's
-// collectors for retries and statistics are accepted and not used: the engine retries for as long as it
-// takes, and statistics are metrics.
+// ask of a relay, or of any other receiver behind these types, whether it does.
+//
+// The keys of Devo's collectors for retries are checked and without effect: connecting_retries,
+// connecting_initial_wait_in_seconds, connecting_max_wait_in_seconds, sending_timeout, sending_retries,
+// sending_initial_wait_in_seconds and sending_max_wait_in_seconds. The engine retries for as long as it takes.
+// period_sender_stats_in_seconds is accepted and not used: statistics are metrics.
 func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}
@@ -60,9 +63,8 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c.Choice("type", "SSL", "SSL")
 	s.credential = newCredential(c, s.target, env)
 	connections := newConnections(c)
-	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
-		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",
-		"period_sender_stats_in_seconds")
+	withoutRetries(c)
+	c.Ignore("period_sender_stats_in_seconds")
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -75,4 +77,18 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 		return &wideDevo{newParallel(s.epochs, connections), s.credential}, nil
 	}
 	return s, nil
+}
+
+// withoutRetries accepts the keys by which Devo's collectors give up, within their ranges.
+func withoutRetries(c *engine.Section) {
+	for _, key := range []struct {
+		name    string
+		of, max int64 // the default and the highest
+	}{
+		{"connecting_retries", 5, 10}, {"connecting_initial_wait_in_seconds", 2, 60}, {"connecting_max_wait_in_seconds", 60, 60},
+		{"sending_timeout", 5, 10}, {"sending_retries", 5, 10}, {"sending_initial_wait_in_seconds", 2, 60}, {"sending_max_wait_in_seconds", 60, 60},
+	} {
+		c.Int(key.name, key.of, 1, key.max)
+		c.WithoutEffect(key.name)
+	}
 }
