@@ -434,6 +434,6 @@ func TestOutputsOfLookupsAreRefusedWithWhatTookTheirPlace(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"lookup", "lookup_senders"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: \"" + name + "\": Devo has discontinued lookups", "Lookups REST API")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: \""+name+"\": Devo has discontinued lookups", "Lookups REST API")
 	}
 }
