@@ -28,7 +28,7 @@ func Errors() string {
 			flush()
 			class = id.Class
 		}
-		rows = append(rows, []string{fmt.Sprintf("`%04d`", id.Number), strings.NewReplacer("<", `\<`, "*", `\*`).Replace(id.Message), id.Cause, id.Remedy})
+		rows = append(rows, []string{fmt.Sprintf("`%04d`", id.Number), escaped(id.Message), id.Cause, id.Remedy})
 	}
 	flush()
 	return b.String()
