@@ -384,7 +384,9 @@ func TestDefaultsOfDevosSettings(t *testing.T) {
 			if r.Default == nil {
 				continue
 			}
-			key, def := regexp.QuoteMeta(r.Key[strings.LastIndex(r.Key, ".")+1:]), regexp.QuoteMeta(fmt.Sprint(r.Default))
+			// The code adds the prefix that keys of outputs have among the globals.
+			key := strings.TrimPrefix(r.Key[strings.LastIndex(r.Key, ".")+1:], "devo_sender_")
+			def := regexp.QuoteMeta(fmt.Sprint(r.Default))
 			// In code key and default follow each other; in a table they are in its first and another column.
 			if !regexp.MustCompile(`"` + key + `", "?` + def + `"?\b|(?m)^\s+` + key + ` +` + def + `$|^\| .*` + "`" + `[\w.]*\b` + key + "`" + `.*\| ` + "`" + def + "`").MatchString(text) {
 				t.Errorf("%s: its default is not %v, or cannot be found", r.Name, r.Default)
