@@ -82,6 +82,14 @@ func (o Output) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q\n", o.Name, o.Type, o.Oversized)
 	o.Config.mapping.write(h)
+	if o.Config.general != nil {
+		for _, e := range o.Config.general.entries {
+			if strings.HasPrefix(e.key, generalPrefix) {
+				fmt.Fprintf(h, "%q ", e.key)
+				e.value.write(h)
+			}
+		}
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
@@ -194,6 +202,7 @@ type configReader struct {
 	*Config
 	expander *expander
 	problems *problems
+	general  *node // globals that are defaults of outputs
 }
 
 func (r *configReader) read(root *node) {
@@ -276,6 +285,7 @@ func (r *configReader) outputs(top *Section) {
 		kind := output.Required("type")
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
+		config.general = r.general
 		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
 		full := output.Choice("outbox_full", string(r.Limits.OutboxFull), string(Wait), string(DropOldest))
 		output.unknown(r.problems)

@@ -43,6 +43,8 @@ func (r *configReader) globals(top *Section) {
 		}
 	}
 	r.persistence(s)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	r.illegal(s, "global")
 }
@@ -89,6 +91,13 @@ func (r *configReader) illegal(s *Section, kind string) {
 	}
 }
 
+// senders checks the globals that are defaults of outputs.
+func (r *configReader) senders(s *Section) {
+	s.Float(generalPrefix+"threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
+	s.Int(generalPrefix+"compression_level", 6, 1, 9)
+	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
+}
+
 // ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
 func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_size_in_mb", 1024, 1, 5120)
@@ -99,13 +108,9 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
 	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
-	s.Float("devo_sender_threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
-	s.Int("devo_sender_compression_level", 6, 1, 9)
-	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
 	s.Bool("generate_collector_details", false)
 	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
-		"queue_generate_metrics", "sender_stats_period_in_sec", "devo_sender_threshold_for_using_gzip_in_transport_layer",
-		"devo_sender_compression_level", "devo_sender_compression_buffer_in_bytes", "generate_collector_details")
+		"queue_generate_metrics", "sender_stats_period_in_sec", "generate_collector_details")
 	r.warnOf(s)
 }
 

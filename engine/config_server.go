@@ -132,7 +132,13 @@ func (r *configReader) readJob(root *node, c *configReader, collector *node) {
 	c.expander.expand(collector, "", "")
 
 	top := newSection(r.problems, r.Base, "", root.line, root.col, root)
-	c.collectorFile(collector, func() { r.overrides(top); r.starling(top) })
+	c.collectorFile(collector, func() {
+		r.overrides(top)
+		r.starling(top)
+		if r.general != nil {
+			c.general = r.general
+		}
+	})
 	for _, key := range []string{"globals", "outputs"} {
 		if top.Has(key) {
 			top.Errorf(key, "the Collector Server says this, in its own file; take it out here")
@@ -255,6 +261,8 @@ func (r *configReader) overrides(top *Section) {
 		return
 	}
 	r.Debug = debugOf(s, r.Debug)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	r.illegal(s, "override")
 }

@@ -65,8 +65,7 @@ func TestGoodConfig(t *testing.T) {
 	warnings := []string{
 		`:6:3: globals.name: "o365.emt" is used as "o365_emt"`,
 		`:3:1: globals: queue_max_size_in_mb, queue_max_size_in_messages, queue_wrap_max_size_in_messages, queue_max_elapsed_time_in_sec, ` +
-			`queue_generate_metrics, sender_stats_period_in_sec, devo_sender_threshold_for_using_gzip_in_transport_layer, devo_sender_compression_level, ` +
-			`devo_sender_compression_buffer_in_bytes, generate_collector_details: accepted, without effect here`,
+			`queue_generate_metrics, sender_stats_period_in_sec, generate_collector_details: accepted, without effect here`,
 		`:21:3: globals.multiprocessing: Illegal global setting has been ignored -> multiprocessing: true`,
 	}
 	for i := range warnings {
@@ -112,6 +111,44 @@ func TestGoodConfigOutputs(t *testing.T) {
 	want = c.File + ":32:3: outputs.console_1.config.destination: is missing"
 	if err := console.Err(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// loadServer loads the two files of the Collector Server.
+func loadServer(t *testing.T, overrides string) *Config {
+	t.Helper()
+	dir := t.TempDir()
+	files := ConfigFiles{Job: filepath.Join(dir, "job.json"), Collector: filepath.Join(dir, "collector.json")}
+	writeFile(t, files.Job, `{"global_overrides": `+overrides+`, "inputs": {"mail": {"id": 1, "enabled": false}}}`)
+	writeFile(t, files.Collector, `{"job_id": 1, "job_name": "emt", "loggers": [{"type": "devo_platform", "config": {}}]}`)
+	c, err := files.load(lookupIn(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// What the globals say of senders holds for every output that does not say it itself.
+func TestGlobalsAreDefaultsOfOutputs(t *testing.T) {
+	t.Parallel()
+	const level, port = "devo_sender_compression_level: 6", "      port: ${PORT:-443}\n"
+	for name, c := range map[string]struct {
+		c    *Config
+		want int64
+	}{
+		"globals":          {loadGood(t, nil, level, "devo_sender_compression_level: 3"), 3},
+		"output":           {loadGood(t, nil, port, port+"      compression_level: 9\n"), 9},
+		"neither":          {loadGood(t, nil, level, ""), 5},
+		"Collector Server": {loadServer(t, `{"devo_sender_compression_level": 3}`), 3},
+		"its job alone":    {loadServer(t, `{"debug": false}`), 5},
+	} {
+		config := c.c.Outputs[0].Config
+		if got := config.Int("compression_level", 5, 1, 9); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+		if config.Has("compression_buffer") || c.c.Outputs[0].Config.Has("devo_sender_compression_level") {
+			t.Errorf("%s: a key is there that nobody wrote", name)
+		}
 	}
 }
 
@@ -236,6 +273,8 @@ func TestFingerprintsChangeWithWhatTheyStandFor(t *testing.T) {
 		"limits":      {"90", "91", false, false},
 		"port":        {"443", "444", true, false},
 		"output type": {"devo_platform", "relay", true, false},
+		"default":     {"devo_sender_compression_level: 6", "devo_sender_compression_level: 7", true, false},
+		"without use": {"queue_max_elapsed_time_in_sec: 60", "queue_max_elapsed_time_in_sec: 61", false, false},
 		"secret":      {"${file:secret.txt}", "other", false, true},
 		"period":      {"600", "601", false, true},
 		"id":          {"00123", "123", false, true},

@@ -27,8 +27,12 @@ type Section struct {
 	line, col int
 	mapping   *node // nil: nothing there
 	asked     map[string]bool
+	general   *node    // says, under keys with generalPrefix in front, what mapping does not; may be nil
 	ignored   []string // keys without effect
 }
+
+// generalPrefix is what Devo's collectors put in front of a key of outputs among the globals.
+const generalPrefix = "devo_sender_"
 
 func newSection(ps *problems, base, path string, line, col int, mapping *node) *Section {
 	return &Section{problems: ps, base: base, path: path, line: line, col: col, mapping: mapping, asked: map[string]bool{}}
@@ -385,7 +389,10 @@ func unknownKey(key string, known []string) string {
 
 func (s *Section) find(key string) (entry, bool) {
 	s.asked[key] = true
-	return s.mapping.find(key)
+	if e, ok := s.mapping.find(key); ok {
+		return e, true
+	}
+	return s.general.find(generalPrefix + key)
 }
 
 func (s *Section) placeOf(key string) (line, col int) {

@@ -45,9 +45,10 @@ var globals = [][]string{
 	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug. `debug_status` and `enable_debug_logs` are other names of it"},
 	{"`persistence.type`", "`filesystem`", "`filesystem`, or `memory`, which forgets everything at the end"},
 	{"`persistence.config.directory_name`", "`state`", "the directory of the state"},
+	{"`devo_sender_threshold_for_using_gzip_in_transport_layer`, `devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`",
+		"`1.1` (never), `6`, `51200`", "the defaults of these keys, without `devo_sender_`, of outputs of the types `devo_platform` and `relay`"},
 	{"`queue_max_size_in_mb`, `queue_max_size_in_messages`, `queue_wrap_max_size_in_messages`, `queue_max_elapsed_time_in_sec`, " +
-		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `devo_sender_threshold_for_using_gzip_in_transport_layer`, " +
-		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`",
+		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `generate_collector_details`",
 		"", "of Devo's collectors: checked and accepted, without effect here"},
 	{"any other key", "", "is passed over with a warning, as by Devo's collectors"},
 }
