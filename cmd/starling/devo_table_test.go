@@ -62,6 +62,10 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		if !regexp.MustCompile(r.Has).MatchString(repositoryFile(t, r.File)) {
 			t.Errorf("%s: %s has no %s", r.Name, r.File, r.Has)
 		}
+	case r.Lines != "":
+		if written := r.Tests != nil; written == (r.State == "refused") {
+			t.Errorf("the line %s is %s, and no test of it is named", r.Name, r.State)
+		}
 	case table.Kind == "output":
 		if known := slices.Contains(sinks.Kinds(), r.Name); known == (r.State == "refused") {
 			t.Errorf("%s is %s: there is such an output: %t", r.Name, r.State, known)
