@@ -82,7 +82,7 @@ func (r *configReader) illegal(s *Section, kind string) {
 			continue
 		}
 		n := *e.value
-		n.secret = n.secret || looksSecret(e.key)
+		n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 		value, near := n.shown(), Nearest(e.key, known)
 		if text, err := strconv.Unquote(value); err == nil {
 			value = text

@@ -31,7 +31,7 @@ func Errors() string {
 			flush()
 			class = id.Class
 		}
-		rows = append(rows, []string{fmt.Sprintf("`%04d`", id.Number), strings.NewReplacer("<", `\<`, "*", `\*`).Replace(cmp.Or(id.Message, "(its text is published nowhere)")), id.Cause, id.Remedy})
+		rows = append(rows, []string{fmt.Sprintf("`%04d`", id.Number), escaped(cmp.Or(id.Message, "(its text is published nowhere)")), id.Cause, id.Remedy})
 	}
 	flush()
 	return b.String()
