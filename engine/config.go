@@ -242,6 +242,13 @@ func (r *configReader) warn(line, col int, path, format string, args ...any) {
 	r.Warnings = append(r.Warnings, place(r.problems.file, line, col)+path+fmt.Sprintf(format, args...))
 }
 
+// warnOf warns of the keys of s that are without effect.
+func (r *configReader) warnOf(s *Section) {
+	if text := s.warning(); text != "" {
+		r.Warnings = append(r.Warnings, text)
+	}
+}
+
 // section returns the section below key of the top level, which must not be empty.
 func (r *configReader) section(top *Section, key, add string) (*Section, bool) {
 	s := top.sub(key)
@@ -301,9 +308,9 @@ func (r *configReader) inputs(top *Section) {
 		if enabled, ok := input.find("enabled"); ok {
 			r.expander.expand(enabled.value, join(input.path, "enabled"), "enabled")
 		} else {
-			input.Errorf("enabled", "is missing; write enabled: true to run it")
+			r.warn(input.line, input.col, input.path, "enabled is missing, so the input runs, as with Devo's collectors; write it")
 		}
-		if input.Bool("enabled", false) {
+		if input.Bool("enabled", !input.Has("enabled")) {
 			r.expander.expand(e.value, input.path, e.key)
 			r.input(e.key, input)
 			continue

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -31,16 +30,8 @@ func (r *configReader) generic(s *Section) {
 		a.Int("creation_timeout_in_second", 60, 1, maxPeriod)
 		a.unknown(r.problems)
 	}
-	s.Ignore(retriesKey)
-	var ignored []string
-	for _, key := range []string{retriesKey, timeSlotsKey, autoconfigKey} {
-		if _, ok := s.mapping.find(key); ok {
-			ignored = append(ignored, key)
-		}
-	}
-	if ignored != nil {
-		r.warn(s.line, s.col, s.path, "%s: accepted, without effect here", strings.Join(ignored, ", "))
-	}
+	s.WithoutEffect(retriesKey, timeSlotsKey, autoconfigKey)
+	r.warnOf(s)
 }
 
 // period reads how long it is from one pull to the next. A fraction is cut, as Devo's collectors do.

@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +29,8 @@ func (r *configReader) globals(top *Section) {
 	if !ok {
 		return
 	}
-	r.ID = r.id(s)
-	r.Debug = s.Bool("debug", false)
+	r.ID = r.globalID(s)
+	r.Debug = debugOf(s, false)
 	if name := s.Required("name"); name != "" {
 		r.Name = replaceable.Replace(name)
 		if r.Name != name {
@@ -41,7 +44,49 @@ func (r *configReader) globals(top *Section) {
 	}
 	r.persistence(s)
 	r.ignoredGlobals(s)
-	s.unknown(r.problems)
+	r.illegal(s, "global")
+}
+
+// globalID returns the text of globals.id, which may be anything: it only has to be there.
+func (r *configReader) globalID(s *Section) string {
+	e, ok := s.find("id")
+	switch {
+	case !ok:
+		s.Errorf("id", "is missing")
+		return ""
+	case e.value.kind != scalarNode:
+		s.wrong(e, "a number or a text")
+	}
+	return e.value.text
+}
+
+// debugOf reads globals.debug, which the documents of Devo's collector also call by two other names.
+func debugOf(s *Section, otherwise bool) bool {
+	for _, key := range []string{"enable_debug_logs", "debug_status", "debug"} {
+		otherwise = s.Bool(key, otherwise)
+	}
+	return otherwise
+}
+
+// illegal warns of the keys of s that nothing knows, with the words of Devo's collectors, which pass over
+// them as well.
+func (r *configReader) illegal(s *Section, kind string) {
+	known := slices.Sorted(maps.Keys(s.asked))
+	for _, e := range s.mapping.entries {
+		if s.asked[e.key] {
+			continue
+		}
+		n := *e.value
+		n.secret = n.secret || looksSecret(e.key)
+		value, near := n.shown(), Nearest(e.key, known)
+		if text, err := strconv.Unquote(value); err == nil {
+			value = text
+		}
+		if near != "" {
+			value += fmt.Sprintf("; did you mean %q?", near)
+		}
+		r.warn(e.line, e.col, join(s.path, e.key), "Illegal %s setting has been ignored -> %s: %s", kind, e.key, value)
+	}
 }
 
 // ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
@@ -58,21 +103,10 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("devo_sender_compression_level", 6, 1, 9)
 	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
 	s.Bool("generate_collector_details", false)
-	s.Bool("multiprocessing", true)
-
-	var ignored []string
-	for _, e := range s.mapping.entries {
-		switch e.key {
-		case "id", "name", "debug", "persistence":
-		default:
-			if s.asked[e.key] {
-				ignored = append(ignored, e.key)
-			}
-		}
-	}
-	if ignored != nil {
-		r.warn(s.line, s.col, "globals", "%s: accepted, without effect here", strings.Join(ignored, ", "))
-	}
+	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
+		"queue_generate_metrics", "sender_stats_period_in_sec", "devo_sender_threshold_for_using_gzip_in_transport_layer",
+		"devo_sender_compression_level", "devo_sender_compression_buffer_in_bytes", "generate_collector_details")
+	r.warnOf(s)
 }
 
 func (r *configReader) persistence(globals *Section) {

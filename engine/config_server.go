@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // ConfigFiles are the files that a configuration is read from: Config, in Devo's on-premise form, or the
@@ -188,7 +187,7 @@ func (r *configReader) collectorFile(root *node, between func()) {
 		}
 	}
 	if ignored != nil {
-		r.warn(root.line, root.col, "", "%s: accepted, without effect here", strings.Join(ignored, ", "))
+		r.warn(root.line, root.col, "", "%s", withoutEffect(ignored))
 	}
 	top := newSection(r.problems, r.Base, "", root.line, root.col, whole)
 	r.globals(top)
@@ -255,9 +254,9 @@ func (r *configReader) overrides(top *Section) {
 	if s.mapping == nil {
 		return
 	}
-	r.Debug = s.Bool("debug", r.Debug)
+	r.Debug = debugOf(s, r.Debug)
 	r.ignoredGlobals(s)
-	s.unknown(r.problems)
+	r.illegal(s, "override")
 }
 
 // persistentInputs takes persistence out of the inputs: the Collector Server says where state is.

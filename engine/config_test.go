@@ -64,9 +64,10 @@ func TestGoodConfig(t *testing.T) {
 	}
 	warnings := []string{
 		`:6:3: globals.name: "o365.emt" is used as "o365_emt"`,
-		`:3:1: globals: queue_max_size_in_mb, queue_max_size_in_messages, queue_max_elapsed_time_in_sec, queue_wrap_max_size_in_messages, ` +
+		`:3:1: globals: queue_max_size_in_mb, queue_max_size_in_messages, queue_wrap_max_size_in_messages, queue_max_elapsed_time_in_sec, ` +
 			`queue_generate_metrics, sender_stats_period_in_sec, devo_sender_threshold_for_using_gzip_in_transport_layer, devo_sender_compression_level, ` +
-			`devo_sender_compression_buffer_in_bytes, generate_collector_details, multiprocessing: accepted, without effect here`,
+			`devo_sender_compression_buffer_in_bytes, generate_collector_details: accepted, without effect here`,
+		`:21:3: globals.multiprocessing: Illegal global setting has been ignored -> multiprocessing: true`,
 	}
 	for i := range warnings {
 		warnings[i] = c.File + warnings[i]

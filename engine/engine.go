@@ -209,6 +209,7 @@ type plan struct {
 	collectors map[string]*collector // new or kept
 	deliveries map[string]*delivery
 	fresh      []Sink // made for this plan
+	warnings   []string
 }
 
 func (p *plan) abandon() {
@@ -279,6 +280,9 @@ func (e *Engine) planDeliveries(p *plan) error {
 			continue
 		}
 		p.fresh = append(p.fresh, sink)
+		if text := o.Config.warning(); text != "" {
+			p.warnings = append(p.warnings, text)
+		}
 		p.deliveries[o.Name] = newDelivery(p.env, o, sink)
 	}
 	return errors.Join(problems...)
@@ -298,6 +302,9 @@ func (e *Engine) swap(p *plan) error {
 		if p.deliveries[name] != old {
 			e.tasks.stop(old)
 		}
+	}
+	for _, text := range p.warnings {
+		e.options.Logger.Warn(text)
 	}
 	p.env.Store.setPolicy(e.policy(p.config, p.env.Limits))
 	e.mu.Lock()

@@ -23,6 +23,7 @@ type Checked struct {
 	Collectors []string // keys
 	Outputs    []string // names
 	Scripts    []string // every file with the ending .star
+	Warnings   []string // of outputs, about what is accepted
 }
 
 // Check does everything that a start does short of opening the state directory and using the network:
@@ -38,6 +39,9 @@ func Check(config *Config, o Options) (Checked, error) {
 		defer p.abandon()
 	}
 	c := Checked{}
+	if p != nil {
+		c.Warnings = p.warnings
+	}
 	for _, cc := range config.Collectors {
 		c.Collectors = append(c.Collectors, cc.Key())
 	}

@@ -27,6 +27,7 @@ type Section struct {
 	line, col int
 	mapping   *node // nil: nothing there
 	asked     map[string]bool
+	ignored   []string // keys without effect
 }
 
 func newSection(ps *problems, base, path string, line, col int, mapping *node) *Section {
@@ -322,6 +323,28 @@ func (s *Section) Ignore(keys ...string) {
 	for _, key := range keys {
 		s.asked[key] = true
 	}
+}
+
+// WithoutEffect accepts keys of Devo's collectors that decide nothing here. Those that are there make one
+// warning.
+func (s *Section) WithoutEffect(keys ...string) {
+	for _, key := range keys {
+		if s.Has(key) && !slices.Contains(s.ignored, key) {
+			s.ignored = append(s.ignored, key)
+		}
+	}
+}
+
+// warning names the keys that are there without effect, with their place; it is empty if there are none.
+func (s *Section) warning() string {
+	if s.ignored == nil {
+		return ""
+	}
+	return place(s.problems.file, s.line, s.col) + s.path + ": " + withoutEffect(s.ignored)
+}
+
+func withoutEffect(keys []string) string {
+	return strings.Join(keys, ", ") + ": accepted, without effect here"
 }
 
 // Errorf records a problem at key: at its place if it is there, at the section's otherwise.

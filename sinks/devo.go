@@ -28,17 +28,18 @@ var (
 //	                 close_notify), window (for receivers that never end it, as for syslog), or auto
 //	                 (find out which of them this receiver is)
 //
-// The keys of Devo's collectors for retries, compression and statistics are accepted and not used: the
-// engine retries for as long as it takes, and nothing is sent compressed.
+// The keys of Devo's collectors for retries are checked and without effect: connecting_retries,
+// connecting_initial_wait_in_seconds, connecting_max_wait_in_seconds, sending_timeout, sending_retries,
+// sending_initial_wait_in_seconds and sending_max_wait_in_seconds. The engine retries for as long as it takes.
+// Those for compression and statistics are accepted and not used: nothing is sent compressed.
 func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}
 	c.Choice("type", "SSL", "SSL")
 	s.credential = newCredential(c, s.target, env)
 	c.Int("concurrent_connections", 1, 1, 1)
-	c.Ignore("connecting_retries", "connecting_initial_wait_in_seconds", "connecting_max_wait_in_seconds",
-		"sending_timeout", "sending_retries", "sending_initial_wait_in_seconds", "sending_max_wait_in_seconds",
-		"period_sender_stats_in_seconds", "threshold_for_using_gzip_in_transport_layer",
+	withoutRetries(c)
+	c.Ignore("period_sender_stats_in_seconds", "threshold_for_using_gzip_in_transport_layer",
 		"compression_level", "compression_buffer_in_bytes")
 	if err := c.Err(); err != nil {
 		return nil, err
@@ -49,4 +50,18 @@ func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// withoutRetries accepts the keys by which Devo's collectors give up, within their ranges.
+func withoutRetries(c *engine.Section) {
+	for _, key := range []struct {
+		name    string
+		of, max int64 // the default and the highest
+	}{
+		{"connecting_retries", 5, 10}, {"connecting_initial_wait_in_seconds", 2, 60}, {"connecting_max_wait_in_seconds", 60, 60},
+		{"sending_timeout", 5, 10}, {"sending_retries", 5, 10}, {"sending_initial_wait_in_seconds", 2, 60}, {"sending_max_wait_in_seconds", 60, 60},
+	} {
+		c.Int(key.name, key.of, 1, key.max)
+		c.WithoutEffect(key.name)
+	}
 }

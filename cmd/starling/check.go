@@ -61,7 +61,7 @@ func (p *program) check(file string, asJSON bool) error {
 		found, err = engine.Check(config, p.engineOptions(slog.New(slog.DiscardHandler)))
 		r.Collectors, r.Outputs, r.Scripts = append(r.Collectors, found.Collectors...), append(r.Outputs, found.Outputs...), append(r.Scripts, found.Scripts...)
 		r.Disabled = append(r.Disabled, config.Disabled...)
-		for _, w := range config.Warnings {
+		for _, w := range append(config.Warnings, found.Warnings...) {
 			r.Warnings = append(r.Warnings, p.redactor.Redact(w))
 		}
 	}

@@ -41,14 +41,15 @@ file, or at the one above if that is called "config". A key that nothing knows i
 
 var globals = [][]string{
 	{"`name`", "must be set", "name of the installation: letters, digits, - and _; others become _"},
-	{"`id`", "must be set", "a number or a text without spaces and slashes"},
-	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug"},
+	{"`id`", "must be set", "any number or text"},
+	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug. `debug_status` and `enable_debug_logs` are other names of it"},
 	{"`persistence.type`", "`filesystem`", "`filesystem`, or `memory`, which forgets everything at the end"},
 	{"`persistence.config.directory_name`", "`state`", "the directory of the state"},
 	{"`queue_max_size_in_mb`, `queue_max_size_in_messages`, `queue_wrap_max_size_in_messages`, `queue_max_elapsed_time_in_sec`, " +
 		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `devo_sender_threshold_for_using_gzip_in_transport_layer`, " +
-		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`, `multiprocessing`",
+		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`",
 		"", "of Devo's collectors: checked and accepted, without effect here"},
+	{"any other key", "", "is passed over with a warning, as by Devo's collectors"},
 }
 
 var starling = [][]string{
@@ -71,9 +72,9 @@ var starling = [][]string{
 
 var inputs = [][]string{
 	{"`id`", "must be set", "a number or a text without spaces and slashes; with another id the state begins anew"},
-	{"`enabled`", "must be set", "whether the input runs"},
+	{"`enabled`", "`true`", "whether the input runs; without it there is a warning"},
 	{"`request_period_in_seconds`", "`60`", "from the start of one pull to the start of the next; a service may have its own"},
-	{"`environment`", "", "free text, which scripts may read; a service may have its own"},
+	{"`environment`", "", "free text, which scripts may read; the built-in ones add it to events as `@devo_environment`. A service may have its own"},
 	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
 	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
 	{"`credentials`", "", "settings that all services of the input share"},
