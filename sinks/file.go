@@ -2,11 +2,11 @@ package sinks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"starling/engine"
 )
@@ -16,27 +16,41 @@ const fileBuffer = 64 << 10
 // file appends one line per event to a file, which nobody else may write to. Flush acknowledges when
 // the disk has the epoch; an epoch that fails is cut off again, so that it is not there twice when it
 // is offered again. Whoever renames, removes or truncates the file, as logrotate does, finds a
-// new one, or the same one, written to from the next epoch on.
+// new one, or the same one, written to from the next epoch on. The file can rotate by itself too.
 type file struct {
-	op   string
-	path string
-	line appendLine
+	op       string
+	path     string
+	line     appendLine
+	rotation rotation
+	tidier   tidier
 
 	file  *os.File // nil before the first epoch and after an error
 	start int64    // length of the file when the epoch began
 	dirty bool     // within an epoch
 	buf   []byte
+	turn  time.Time // of the last rotation
 }
 
 var _ engine.Sink = (*file)(nil)
 
 // newFile makes a sink of the type file. Its keys:
 //
-//	path    the file; its directory must exist. A new file is readable by its owner only.
-//	format  body, devo or frame (body); see lineFormat
+//	path          the file; its directory must exist. A new file is readable by its owner only.
+//	format        body, devo or frame (body); see lineFormat
+//	rotate_bytes  rotate when the file has so much: rename it to <path>.<time>, UTC such as
+//	              20261127T150405.123Z, and begin a new one (never)
+//	rotate_every  rotate when the last event was written in an earlier stretch of this many seconds, which
+//	              are counted from midnight UTC: 24h makes a file for each day (never)
+//	keep          how many rotated files are kept; older ones are deleted (all)
+//	compress      whether rotated files are compressed, to <path>.<time>.gz (false)
+//
+// It rotates when an epoch begins: a file may exceed rotate_bytes by an epoch, up to 8 MiB and a chunk, and
+// one that is old rotates with the next event. What is acknowledged is on disk, under one of these names,
+// whenever the program or the machine stops.
 func newFile(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
-	s := &file{op: "output " + out.Name, path: c.Path("path", ""), line: lineFormat(c, env, "body", "body", "devo", "frame")}
+	s := &file{op: "output " + out.Name, path: c.Path("path", ""), line: lineFormat(c, env, "body", "body", "devo", "frame"), rotation: newRotation(c)}
+	s.tidier = tidier{path: s.path, rotation: s.rotation, log: env.Logger.With("output", out.Name)}
 	if c.Required("path") != "" {
 		if err := isDirectory(filepath.Dir(s.path)); err != nil {
 			c.Errorf("path", "the directory of the file must exist: %v", err)
@@ -101,6 +115,11 @@ func (s *file) begin() error {
 	if err != nil {
 		return err
 	}
+	if now := time.Now(); s.rotation.isDue(info, s.turn, now) {
+		if info, err = s.rotate(now); err != nil {
+			return err
+		}
+	}
 	s.start, s.dirty = info.Size(), true
 	return nil
 }
@@ -117,17 +136,36 @@ func (s *file) isCurrent() bool {
 
 func (s *file) open() error {
 	info, err := os.Stat(s.path)
-	isNew := errors.Is(err, fs.ErrNotExist)
 	if err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is no regular file; to write to a terminal or a pipe, use an output of type console", s.path)
 	}
 	if s.file, err = os.OpenFile(s.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	if isNew {
-		return syncDirectory(filepath.Dir(s.path))
+	// Its name must be durable before its first event is, and who made the file may have died before that.
+	if err := syncDirectory(filepath.Dir(s.path)); err != nil {
+		return err
 	}
+	s.tidier.wakeUp()
 	return s.endLine()
+}
+
+// rotate gives the file, every epoch of which the disk has, its other name, and begins a new one. After a
+// crash in between there is none with the first name, and the next epoch makes it.
+func (s *file) rotate(now time.Time) (fs.FileInfo, error) {
+	name, err := nextName(s.path, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Rename(s.path, name); err != nil {
+		return nil, err
+	}
+	s.file.Close()
+	s.file, s.turn = nil, now
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s.file.Stat()
 }
 
 // endLine ends the last line, if the program died within it.
@@ -169,10 +207,11 @@ func (s *file) rollback() {
 // Close takes back an epoch that was not flushed, as it will be offered again.
 func (s *file) Close() error {
 	s.rollback()
+	s.tidier.close()
 	return nil
 }
 
-// syncDirectory makes a new file's name durable.
+// syncDirectory makes the names of files durable.
 func syncDirectory(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

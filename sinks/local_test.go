@@ -380,6 +380,10 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 		{"bad destination", "console", map[string]any{"destination": "stderr"}, []string{"destination"}},
 		{"bad format", "console", map[string]any{"format": "xml"}, []string{"format", "devo, body"}},
 		{"file without path", "file", map[string]any{}, []string{"path", "is missing"}},
+		{"what becomes of rotated files, without rotation", "file", map[string]any{"path": "x", "keep": 3, "compress": true},
+			[]string{"keep: is for files that rotated; set rotate_bytes or rotate_every too", "compress: is for files"}},
+		{"rotates at each event", "file", map[string]any{"path": "x", "rotate_bytes": 1}, []string{"rotate_bytes: got 1, want a size from 1024"}},
+		{"all keys of file", "file", map[string]any{"path": "x", "rotate_bytes": "1GiB", "rotate_every": "24h", "keep": 7, "compress": true}, nil},
 		{"discard with a key", "discard", map[string]any{"path": "x"}, []string{"path"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
