@@ -39,10 +39,14 @@ func (r *configReader) globals(top *Section) {
 		}
 		if !plainName.MatchString(r.Name) {
 			e, _ := s.find("name")
+			n := len(r.problems.list)
 			s.wrong(e, "letters, digits, - and _ only, at most 100")
+			r.problems.name(n, configurationID(13, ""))
 		}
 	}
 	r.persistence(s)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	r.illegal(s, "global")
 }
@@ -52,7 +56,7 @@ func (r *configReader) globalID(s *Section) string {
 	e, ok := s.find("id")
 	switch {
 	case !ok:
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	case e.value.kind != scalarNode:
 		s.wrong(e, "a number or a text")
@@ -77,7 +81,7 @@ func (r *configReader) illegal(s *Section, kind string) {
 			continue
 		}
 		n := *e.value
-		n.secret = n.secret || looksSecret(e.key)
+		n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 		value, near := n.shown(), Nearest(e.key, known)
 		if text, err := strconv.Unquote(value); err == nil {
 			value = text
@@ -87,6 +91,13 @@ func (r *configReader) illegal(s *Section, kind string) {
 		}
 		r.warn(e.line, e.col, join(s.path, e.key), "Illegal %s setting has been ignored -> %s: %s", kind, e.key, value)
 	}
+}
+
+// senders checks the globals that are defaults of outputs.
+func (r *configReader) senders(s *Section) {
+	s.Float(generalPrefix+"threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
+	s.Int(generalPrefix+"compression_level", 6, 1, 9)
+	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
 }
 
 // ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
@@ -99,13 +110,9 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
 	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
-	s.Float("devo_sender_threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
-	s.Int("devo_sender_compression_level", 6, 1, 9)
-	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
 	s.Bool("generate_collector_details", false)
 	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
-		"queue_generate_metrics", "sender_stats_period_in_sec", "devo_sender_threshold_for_using_gzip_in_transport_layer",
-		"devo_sender_compression_level", "devo_sender_compression_buffer_in_bytes", "generate_collector_details")
+		"queue_generate_metrics", "sender_stats_period_in_sec", "generate_collector_details")
 	r.warnOf(s)
 }
 
@@ -200,7 +207,7 @@ func (r *configReader) limits(s *Section) {
 func (r *configReader) id(s *Section) string {
 	e, ok := s.find("id")
 	if !ok {
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	}
 	if _, isBool := e.value.value.(bool); isBool || e.value.kind != scalarNode || !identifier.MatchString(e.value.text) {
@@ -227,7 +234,7 @@ func (r *configReader) input(name string, input *Section) {
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
-			input.Errorf("services", "is missing or empty; name what to collect, such as office365_exchange_message_service: {}")
+			input.missing("services", "name what to collect, such as office365_exchange_message_service: {}")
 		}
 		return
 	}

@@ -158,6 +158,9 @@ const maxLinks = 32
 // send hands chunks to the sink until the epoch is full, old enough, or nothing more comes.
 func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chunk) (n sent, err error) {
 	end := time.Now().Add(d.age)
+	if err := d.tellLoad(ctx); err != nil {
+		return n, err
+	}
 	pull, links := c.pull, 0
 	for c.events != nil {
 		if !c.pull.Equal(pull) && c.pull.IsValid() && links < maxLinks {
@@ -186,6 +189,19 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		}
 	}
 	return n, nil
+}
+
+// tellLoad tells a Loaded sink how much waits for it.
+func (d *delivery) tellLoad(ctx context.Context) error {
+	loaded, ok := d.sink.(Loaded)
+	if !ok {
+		return nil
+	}
+	share := float64(d.env.Store.Backlog(d.output.Name).Bytes) / float64(d.env.Limits.OutboxBytes)
+	return d.ask(ctx, func(context.Context) error {
+		loaded.Load(min(share, 1))
+		return nil
+	})
 }
 
 // next returns a chunk, waiting for it until there has been enough waiting. A chunk without events means

@@ -45,9 +45,10 @@ var globals = [][]string{
 	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug. `debug_status` and `enable_debug_logs` are other names of it"},
 	{"`persistence.type`", "`filesystem`", "`filesystem`, or `memory`, which forgets everything at the end"},
 	{"`persistence.config.directory_name`", "`state`", "the directory of the state"},
+	{"`devo_sender_threshold_for_using_gzip_in_transport_layer`, `devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`",
+		"`1.1` (never), `6`, `51200`", "the defaults of these keys, without `devo_sender_`, of outputs of the types `devo_platform` and `relay`"},
 	{"`queue_max_size_in_mb`, `queue_max_size_in_messages`, `queue_wrap_max_size_in_messages`, `queue_max_elapsed_time_in_sec`, " +
-		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `devo_sender_threshold_for_using_gzip_in_transport_layer`, " +
-		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`",
+		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `generate_collector_details`",
 		"", "of Devo's collectors: checked and accepted, without effect here"},
 	{"any other key", "", "is passed over with a warning, as by Devo's collectors"},
 }
@@ -77,6 +78,8 @@ var inputs = [][]string{
 	{"`environment`", "", "free text, which scripts may read; the built-in ones add it to events as `@devo_environment`. A service may have its own"},
 	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
 	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
+	{"`obfuscation_data`", "", "of Devo's collectors, in a form that is published nowhere: accepted with a warning, without effect here; what an event has in it is the script's. " +
+		"Whatever is set, settings whose names end in `tenant_id`, `client_id` and all secrets are `****SANITIZED****` in logs, traces, status and errors"},
 	{"`credentials`", "", "settings that all services of the input share"},
 	{"`services.<name>.enabled`", "`true`", "whether the service runs"},
 	{"`services.<name>.script`", "the name of the service", "the script, with or without .star"},
