@@ -39,7 +39,9 @@ type Config struct {
 	// LogFormat is text, json or devo; LogDevoOld asks for lines as of Devo's older collectors.
 	LogFormat  string
 	LogDevoOld bool
-	Limits     Limits // complete
+	// InternalEvents has lines of the log and figures of outputs go to Devo as well.
+	InternalEvents bool
+	Limits         Limits // complete
 	// Network says what scripts may reach.
 	Network *Network
 

@@ -40,8 +40,10 @@ type delivery struct {
 	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	last   lastTold
-	mu     sync.Mutex
-	status SinkStatus
+
+	internal internalBuffer
+	mu       sync.Mutex
+	status   SinkStatus
 }
 
 func newDelivery(env *Env, output Output, sink Sink) *delivery {
@@ -119,7 +121,8 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 		return true, err
 	}
 	if first.events == nil {
-		return len(d.handed) > 0, d.settle(ctx)
+		more = len(d.handed) > 0 || !d.finishing() || from < d.env.Store.nextChunk()
+		return more, errors.Join(d.settle(ctx), d.tellAlone(ctx))
 	}
 	if err := d.env.Store.space.writable(); err != nil { // what cannot be noted would come again and again
 		return true, err
@@ -130,8 +133,12 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	defer span.End()
 	sent, err := d.send(ctx, span, from, first)
 	if err == nil {
+		err = d.sendInternal(ctx)
+	}
+	if err == nil {
 		err = d.ask(ctx, d.sink.Flush)
 	}
+	d.internal.done(err == nil)
 	if refused(err) != nil && d.output.Oversized != Fail {
 		d.part = from + sent.chunks + 1
 		return true, nil // at once, in parts

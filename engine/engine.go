@@ -31,6 +31,10 @@ type Options struct {
 	Logger    *slog.Logger
 	Telemetry *Telemetry
 	Redactor  *Redactor
+	// Internal takes events about the program itself to outputs that lead to Devo, with what they say of it;
+	// nil for none.
+	Internal      *InternalEvents
+	InternalAbout InternalAbout
 	// OnConfig is called with every configuration that comes into use, the first included.
 	OnConfig func(*Config)
 }
@@ -99,7 +103,7 @@ func (o Options) withDefaults() Options {
 // env makes the environment of pulls, without a store.
 func (o Options) env(config *Config) *Env {
 	return &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.NewTransport(config.Network), Network: config.Network, Identity: o.Identity,
-		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults()}
+		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults(), Internal: o.Internal}
 }
 
 // Close releases the state directory of an engine that does not run.
@@ -322,6 +326,7 @@ func (e *Engine) swap(p *plan) error {
 		}
 	}
 	e.env, e.config, e.sources, e.collectors, e.deliveries, e.loaded = p.env, p.config, p.sources, p.collectors, p.deliveries, time.Now().UTC()
+	e.options.Internal.use(p.config, p.deliveries)
 	if e.options.OnConfig != nil {
 		e.options.OnConfig(p.config)
 	}

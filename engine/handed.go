@@ -25,12 +25,15 @@ func (d *delivery) position() uint64 {
 	return tail
 }
 
-// quiet ends the wait for more when the sink has something to settle.
+// quiet ends the wait for more when the sink has something to settle, or something to tell about Starling itself.
 func (d *delivery) quiet() <-chan time.Time {
-	if len(d.handed) == 0 {
-		return nil
+	switch {
+	case len(d.handed) > 0:
+		return time.After(settleAfter)
+	case d.env.Internal.takes(&d.internal):
+		return time.After(internalEvery)
 	}
-	return time.After(settleAfter)
+	return nil
 }
 
 // ask calls the sink. After an error it has forgotten all that it did not confirm.

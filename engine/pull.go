@@ -28,6 +28,7 @@ type Env struct {
 	Redactor *Redactor
 	Limits   Limits
 	Store    *Store
+	Internal *InternalEvents
 	// Clock is what pulls go by; nil for that of the machine.
 	Clock *Clock
 }

@@ -32,13 +32,13 @@ func (e *Engine) statistics(all bool) {
 	e.mu.Unlock()
 	for _, o := range config.Outputs {
 		if d := deliveries[o.Name]; d != nil && (all || time.Since(d.last.at) >= o.StatsPeriod) {
-			d.tell()
+			d.tell(e.options.InternalAbout)
 		}
 	}
 }
 
 // tell logs what the output has acknowledged, in all and since it was told last, and what waits.
-func (d *delivery) tell() {
+func (d *delivery) tell(about InternalAbout) {
 	now, before := time.Now(), d.last
 	s, waits := d.snapshot(), d.env.Store.Backlog(d.output.Name)
 	d.last = lastTold{at: now, status: s}
@@ -46,4 +46,7 @@ func (d *delivery) tell() {
 	d.env.Logger.Info("output: what it has acknowledged", string(KeySink), d.output.Name, "type", d.output.Type, "state", s.State,
 		"events", s.Events, "bytes", s.Bytes, "since", before.at.UTC(), "events_since", s.Events-before.status.Events, "bytes_since", s.Bytes-before.status.Bytes,
 		"seconds", s.Seconds-before.status.Seconds, "events_wait", backlog.Events, "bytes_wait", backlog.Bytes, "oldest_waits", backlog.AgeSeconds)
+	if d.env.Internal.takes(&d.internal) {
+		d.addMessageSent(about, s.Events-before.status.Events, s.Bytes-before.status.Bytes, before.at, now)
+	}
 }

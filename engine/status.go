@@ -68,6 +68,8 @@ type SinkStatus struct {
 	Failures  int           `json:"failures"` // in a row
 	LastError string        `json:"last_error,omitempty"`
 	Backlog   BacklogStatus `json:"backlog"`
+	// Internal counts events about Starling itself; absent if there were none.
+	Internal *InternalStatus `json:"internal,omitempty"`
 
 	CertificateEnds  *time.Time `json:"certificate_ends,omitempty"`  // of its own certificate
 	CertificateState string     `json:"certificate_state,omitempty"` // ok, expires_soon, expired
@@ -140,6 +142,7 @@ func (e *Engine) Status() Status {
 		ss.Backlog = backlogStatus(e.env.Store.Backlog(name), now)
 		ss.CertificateEnds = certificateEnds(d.sink)
 		ss.CertificateState = certificateState(ss.CertificateEnds, now)
+		ss.Internal = d.internal.snapshot()
 		ss.Dropped = e.env.Store.Dropped(name)
 		s.Sinks = append(s.Sinks, ss)
 	}

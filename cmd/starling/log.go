@@ -37,10 +37,12 @@ func (p *program) newLogger(config *engine.Config) (log *slog.Logger, setLevel f
 		}
 	}
 	setLevel(config)
-	if format == "devo" {
-		return slog.New(&devoHandler{devoLog: devo}), setLevel, nil
+	var h slog.Handler = &devoHandler{devoLog: devo}
+	if format != "devo" {
+		h = newHandler(p.stderr, format, level, p.redactor)
 	}
-	return slog.New(newHandler(p.stderr, format, level, p.redactor)), setLevel, nil
+	p.internal = &engine.InternalEvents{}
+	return slog.New(&internalHandler{h, nil, &internalLog{p.internal, internalAbout(config), level, p.redactor}}), setLevel, nil
 }
 
 func newHandler(w io.Writer, format string, level slog.Leveler, r *engine.Redactor) slog.Handler {

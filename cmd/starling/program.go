@@ -30,6 +30,8 @@ type program struct {
 
 	// redactor knows the secrets of the configuration once that is read.
 	redactor *engine.Redactor
+
+	internal *engine.InternalEvents // of the log that newLogger made
 }
 
 // run executes one command line and returns the exit code. It ends early, in order, when ctx ends.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,7 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 	}
 	o := p.engineOptions(log)
 	var server *statusServer
+	o.Internal, o.InternalAbout = p.internal, internalAbout(config)
 	o.Telemetry, o.OnConfig = tel.engine, func(c *engine.Config) {
 		setLevel(c)
 		if server != nil {
@@ -110,7 +112,7 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 		tel.stop()
 		log.Info("stopped")
 	}
-	if _, devo := log.Handler().(*devoHandler); devo {
+	if cmp.Or(p.logFormat, config.LogFormat) == "devo" {
 		go tellMemory(ctx, log)
 	}
 	for _, w := range config.Warnings {

@@ -64,6 +64,9 @@ var starling = [][]string{
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text`, `json`, or `devo`: lines in the form of Devo's collectors, and theirs where the same thing happens"},
 	{"`log.devo_form`", "`new`", "with `devo`: the lines of Devo's SDK as of 1.7, or those of 1.6 and before (`old`), where they differ"},
+	{"`internal_events`", "`false`", "lines of the log, as `devo.collectors.out.local.<level>`, and figures of outputs each `sender_stats_period_in_sec`, as `devo.collector.metric.message_sent`, " +
+		"go to the outputs that lead to Devo as well, with the keys of Devo's collectors. They are kept in memory only, at most 1000 for an output; what is too much, or in an epoch that fails, is counted and forgotten. " +
+		"Off unless asked for: it is data that somebody pays for"},
 	{"`network.allow_hosts`", "every host that a script declares", "the only hosts that scripts may reach: `api.example.com`, or `*.example.com` for all below it. Redirects and links may lead to them too, " +
 		"over https and without credentials"},
 	{"`network.private`", "none", "hosts, addresses and ranges such as `10.1.0.0/16` that may be private. An address that a setting of an input names with its scheme, such as " +
