@@ -72,7 +72,7 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		}
 	case r.ID != "":
 		id, ok := r.Error()
-		if _, err := engine.FindErrorID(r.ID); r.Message == r.Name && err == nil { // free for scripts
+		if free, err := engine.FindErrorID(r.ID); r.Message == r.Name && err == nil && free.Message == "" { // for scripts
 			ok = true
 		}
 		if (!ok || id.Remedy == "does not occur here") != (r.State == "not applicable") {
