@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,7 +128,7 @@ func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error
 	path := f.Config
 	data, err := readAtMost(path, maxConfigBytes)
 	if err != nil {
-		return nil, &Error{Code: CodeConfig, Op: "read the configuration", Err: err, Hint: "name the file with --config"}
+		return nil, unreadable(path, err, configurationID(0, notAFile), configurationID(0, notAFile), "read the configuration", "name the file with --config")
 	}
 	config, err := readConfig(path, data, env)
 	if err != nil {
@@ -139,6 +140,22 @@ func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error
 		config.sum = [sha256.Size]byte{}
 	}
 	return config, nil
+}
+
+// unreadable is the error of a file that cannot be read: one that is none, or that does not exist.
+func unreadable(name string, err error, noFile, missing *ErrorID, op, hint string) error {
+	e := &Error{Code: CodeConfig, Op: op, Err: err, Hint: hint}
+	info, notThere := os.Stat(name)
+	switch {
+	case errors.Is(notThere, fs.ErrNotExist):
+		e.ID = missing
+	case notThere == nil && info.IsDir():
+		e.ID = noFile
+	}
+	if e.ID != nil {
+		e.ID.Message = strings.Replace(e.ID.Message, "<f>", name, 1)
+	}
+	return e
 }
 
 func readAtMost(path string, max int64) ([]byte, error) {
@@ -168,7 +185,7 @@ func readConfig(path string, data []byte, env func(string) (string, bool)) (*Con
 		base = filepath.Dir(base)
 	}
 	ps := &problems{file: path}
-	root, err := parse(path, data, ps)
+	root, err := parse(path, data, ps, syntaxIDs)
 	if err != nil {
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
@@ -186,15 +203,27 @@ func readConfig(path string, data []byte, env func(string) (string, bool)) (*Con
 	return r.Config, nil
 }
 
-func parse(path string, data []byte, ps *problems) (*node, error) {
+// The numbers of what is wrong with the text of a file: its YAML, what is read from that, and its JSON.
+var (
+	syntaxIDs    = [3]int{7, 8, 9}
+	jobSyntaxIDs = [3]int{10, 11, 12}
+)
+
+func parse(path string, data []byte, ps *problems, ids [3]int) (root *node, err error) {
 	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	n, id := len(ps.list), ids[0]
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".yaml", ".yml":
-		return parseYAML(data, ps), nil
+		if root = parseYAML(data, ps); !ps.broken {
+			id = ids[1]
+		}
 	case ".json":
-		return parseJSON(data, ps), nil
+		root, id = parseJSON(data, ps), ids[2]
+	default:
+		return nil, errors.New(path + ":1:1: the name of a configuration file ends in .yaml, .yml or .json")
 	}
-	return nil, errors.New(path + ":1:1: the name of a configuration file ends in .yaml, .yml or .json")
+	ps.name(n, configurationID(id, ""))
+	return root, nil
 }
 
 // A configReader fills a Config from the tree of a file.
@@ -207,7 +236,9 @@ type configReader struct {
 
 func (r *configReader) read(root *node) {
 	if root.kind != mappingNode {
+		n := len(r.problems.list)
 		r.problems.add(root.line, root.col, "", "got %s, want a mapping with globals, outputs and inputs", root.shown())
+		r.problems.name(n, configurationID(0, wrongStructure))
 		return
 	}
 	r.secretsFolder(root)
@@ -260,6 +291,8 @@ func (r *configReader) warnOf(s *Section) {
 
 // section returns the section below key of the top level, which must not be empty.
 func (r *configReader) section(top *Section, key, add string) (*Section, bool) {
+	n := len(r.problems.list)
+	defer func() { r.problems.name(n, configurationID(0, wrongStructure)) }()
 	s := top.sub(key)
 	if e, ok := top.mapping.find(key); ok && e.value.kind != mappingNode {
 		return s, false // sub has said so

@@ -39,7 +39,9 @@ func (r *configReader) globals(top *Section) {
 		}
 		if !plainName.MatchString(r.Name) {
 			e, _ := s.find("name")
+			n := len(r.problems.list)
 			s.wrong(e, "letters, digits, - and _ only, at most 100")
+			r.problems.name(n, configurationID(13, ""))
 		}
 	}
 	r.persistence(s)
@@ -54,7 +56,7 @@ func (r *configReader) globalID(s *Section) string {
 	e, ok := s.find("id")
 	switch {
 	case !ok:
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	case e.value.kind != scalarNode:
 		s.wrong(e, "a number or a text")
@@ -79,7 +81,7 @@ func (r *configReader) illegal(s *Section, kind string) {
 			continue
 		}
 		n := *e.value
-		n.secret = n.secret || looksSecret(e.key)
+		n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 		value, near := n.shown(), Nearest(e.key, known)
 		if text, err := strconv.Unquote(value); err == nil {
 			value = text
@@ -205,7 +207,7 @@ func (r *configReader) limits(s *Section) {
 func (r *configReader) id(s *Section) string {
 	e, ok := s.find("id")
 	if !ok {
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	}
 	if _, isBool := e.value.value.(bool); isBool || e.value.kind != scalarNode || !identifier.MatchString(e.value.text) {
@@ -232,7 +234,7 @@ func (r *configReader) input(name string, input *Section) {
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
-			input.Errorf("services", "is missing or empty; name what to collect, such as office365_exchange_message_service: {}")
+			input.missing("services", "name what to collect, such as office365_exchange_message_service: {}")
 		}
 		return
 	}

@@ -46,7 +46,7 @@ func TestGoodConfig(t *testing.T) {
 		{"level", c.LogLevel, "debug"},
 		{"format", c.LogFormat, "json"},
 		{"files", strings.Join(c.Files, " "), c.File + " " + filepath.Join(base, "secret.txt")},
-		{"secrets", strings.Join(c.Secrets, " "), "s3cret-value"},
+		{"secrets and who signs in", strings.Join(c.Secrets, " "), "7d3e0000-0000-0000-0000-000000000001 7d3e0000-0000-0000-0000-000000000002 s3cret-value"},
 		{"disabled", strings.Join(c.Disabled, " "), "off/7/off_service office365_exchange_message/00123/another_service"},
 	} {
 		if p.got != p.want {
@@ -108,7 +108,7 @@ func TestGoodConfigOutputs(t *testing.T) {
 	}
 	console := c.Outputs[1].Config
 	console.Required("destination")
-	want = c.File + ":32:3: outputs.console_1.config.destination: is missing"
+	want = c.File + ":32:3: outputs.console_1.config.destination: CollectorConfigurationException [CODE:0006] Error in configuration, cause: \"Required configuration data is missing\""
 	if err := console.Err(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -389,4 +389,27 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFilesThatAreNoneHaveTheirCodes(t *testing.T) {
+	t.Parallel()
+	folder, nowhere := t.TempDir(), filepath.Join(t.TempDir(), "nowhere.json")
+	file := filepath.Join(t.TempDir(), "file.json")
+	writeFile(t, file, "{}")
+	for _, c := range []struct {
+		files ConfigFiles
+		want  string
+	}{
+		{ConfigFiles{Config: nowhere}, `CollectorConfigurationException [CODE:0000] Error in configuration, cause: "\"` + nowhere + `\" is not a file: `},
+		{ConfigFiles{Config: folder}, `CollectorConfigurationException [CODE:0000] Error in configuration, cause: "\"` + folder + `\" is not a file: `},
+		{ConfigFiles{Job: folder, Collector: file}, `CollectorConfigurationException [CODE:0002] Error in configuration, cause: "`},
+		{ConfigFiles{Job: nowhere, Collector: file}, `CollectorConfigurationException [CODE:0003] Error in configuration, cause: "`},
+		{ConfigFiles{Job: file, Collector: folder}, `CollectorConfigurationException [CODE:0004] Error in configuration, cause: "`},
+		{ConfigFiles{Job: file, Collector: nowhere}, `CollectorConfigurationException [CODE:0005] Error in configuration, cause: "`},
+	} {
+		_, err := c.files.Load()
+		if err == nil || !strings.HasPrefix(err.Error(), strings.ReplaceAll(c.want, `\"`, `"`)) {
+			t.Errorf("%+v: got %v, want it to begin with %s", c.files, err, c.want)
+		}
+	}
 }

@@ -82,12 +82,12 @@ func (s *Section) Text(key, def string) string {
 // Required returns a text that is not empty.
 func (s *Section) Required(key string) string {
 	if !s.Has(key) {
-		s.Errorf(key, "is missing")
+		s.missing(key, "")
 		return ""
 	}
 	text := s.Text(key, "")
 	if text == "" {
-		s.Errorf(key, "is empty") // unless Text has found more to say
+		s.missing(key, "it is empty") // unless Text has found more to say
 	}
 	return text
 }
@@ -357,6 +357,13 @@ func (s *Section) Errorf(key, format string, args ...any) {
 	s.problems.add(line, col, join(s.path, key), format, args...)
 }
 
+// missing records that key must be set, with what more there is to say.
+func (s *Section) missing(key, more string) {
+	n := len(s.problems.list)
+	s.Errorf(key, "%s", more)
+	s.problems.name(n, configurationID(6, ""))
+}
+
 // Err returns all problems, among them every key of the section that nobody asked for, or nil. The
 // error is an *Error with CodeConfig and has one line for each problem.
 func (s *Section) Err() error {
@@ -408,7 +415,7 @@ func (s *Section) placeOf(key string) (line, col int) {
 
 func (s *Section) wrong(e entry, want string) {
 	n := *e.value
-	n.secret = n.secret || looksSecret(e.key)
+	n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 	s.Errorf(e.key, "got %s, want %s", n.shown(), want)
 }
 

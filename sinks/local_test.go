@@ -346,7 +346,7 @@ func TestUnknownTypeIsToldWithWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, near := range map[string]string{"devo": "", "devo_plattform": "devo_platform", "Syslog": "syslog", "stdot": "stdout"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: CollectorConfigurationException [CODE:0014] Error in configuration, cause: \"unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
 		if near != "" {
 			wantError(t, err, `did you mean "`+near+`"?`)
 		}
@@ -379,12 +379,12 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 		{"URL as address", "syslog", map[string]any{"address": "https://x", "port": 1}, []string{"want a host name"}},
 		{"no port", "syslog", map[string]any{"address": "127.0.0.1"}, []string{"port", "is missing"}},
 		{"bad port", "syslog", map[string]any{"address": "127.0.0.1", "port": 70000}, []string{"1 to 65535"}},
-		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "is missing"}},
+		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "data is missing"}},
 		{"all keys of syslog", "sidecar", map[string]any{"address": "::1", "port": 13000, "hostname": "h", "multiline": true,
 			"concurrent_connections": 4, "period_sender_stats_in_seconds": 300, "confirm_timeout": 5, "connection_max_age": "30m", "connection_max_idle": 25}, nil},
 		{"bad destination", "console", map[string]any{"destination": "stderr"}, []string{"destination"}},
 		{"bad format", "console", map[string]any{"format": "xml"}, []string{"format", "devo, body"}},
-		{"file without path", "file", map[string]any{}, []string{"path", "is missing"}},
+		{"file without path", "file", map[string]any{}, []string{"path", "data is missing"}},
 		{"what becomes of rotated files, without rotation", "file", map[string]any{"path": "x", "keep": 3, "compress": true},
 			[]string{"keep: is for files that rotated; set rotate_bytes or rotate_every too", "compress: is for files"}},
 		{"rotates at each event", "file", map[string]any{"path": "x", "rotate_bytes": 1}, []string{"rotate_bytes: got 1, want a size from 1024"}},
@@ -427,5 +427,13 @@ func TestHostname(t *testing.T) {
 		if got, want := receiver.Frames(), "<14>1970-01-01 00:00:00.000 "+c.want+" a.b: x"; len(got) != 1 || got[0] != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestOutputsOfLookupsAreRefusedWithWhatTookTheirPlace(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"lookup", "lookup_senders"} {
+		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: \""+name+"\": Devo has discontinued lookups", "Lookups REST API")
 	}
 }

@@ -78,6 +78,8 @@ var inputs = [][]string{
 	{"`environment`", "", "free text, which scripts may read; the built-in ones add it to events as `@devo_environment`. A service may have its own"},
 	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
 	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
+	{"`obfuscation_data`", "", "of Devo's collectors, in a form that is published nowhere: accepted with a warning, without effect here; what an event has in it is the script's. " +
+		"Whatever is set, settings whose names end in `tenant_id`, `client_id` and all secrets are `****SANITIZED****` in logs, traces, status and errors"},
 	{"`credentials`", "", "settings that all services of the input share"},
 	{"`services.<name>.enabled`", "`true`", "whether the service runs"},
 	{"`services.<name>.script`", "the name of the service", "the script, with or without .star"},
