@@ -36,9 +36,10 @@ type Config struct {
 	Status StatusAccess
 	// LogLevel is debug, info, warn or error. Without starling.log.level, globals.debug decides.
 	LogLevel string
-	// LogFormat is text or json.
-	LogFormat string
-	Limits    Limits // complete
+	// LogFormat is text, json or devo; LogDevoOld asks for lines as of Devo's older collectors.
+	LogFormat  string
+	LogDevoOld bool
+	Limits     Limits // complete
 	// Network says what scripts may reach.
 	Network *Network
 
@@ -50,8 +51,9 @@ type Config struct {
 	Secrets  []string // what a Redactor should know
 	Warnings []string // what is accepted but should be known, each with its place
 
-	from ConfigFiles
-	sum  [sha256.Size]byte // of Files
+	from        ConfigFiles
+	statsPeriod int64             // seconds
+	sum         [sha256.Size]byte // of Files
 }
 
 // An Output is one entry under outputs.
@@ -64,6 +66,8 @@ type Output struct {
 	// OutboxFull says what becomes of what waits for the output when the outbox is full; without a word
 	// on it, what starling.limits.outbox_full says.
 	OutboxFull OutboxFull
+	// StatsPeriod is how often the log is told what the output has acknowledged.
+	StatsPeriod time.Duration
 	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
 	Place string
 }
@@ -318,14 +322,24 @@ func (r *configReader) outputs(top *Section) {
 		kind := output.Required("type")
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
+		period := r.outputPeriod(kind, config)
 		config.general = r.general
 		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
 		full := output.Choice("outbox_full", string(r.Limits.OutboxFull), string(Wait), string(DropOldest))
 		output.unknown(r.problems)
 		line, col := output.placeOf("type")
-		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full),
+		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full), StatsPeriod: period,
 			Place: place(r.problems.file, line, col) + join(output.path, "type")})
 	}
+}
+
+// outputPeriod reads how often an output of Devo's types tells its statistics; the others go by the whole.
+func (r *configReader) outputPeriod(kind string, config *Section) time.Duration {
+	seconds := r.statsPeriod
+	if slices.Contains([]string{"devo_platform", "relay", "syslog", "in_house_relay", "sidecar"}, kind) {
+		seconds = config.Int("period_sender_stats_in_seconds", seconds, minStatsPeriod, maxStatsPeriod)
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // name checks the name of an output, input or service: it becomes part of keys, paths and metrics.

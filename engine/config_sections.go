@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -100,7 +101,14 @@ func (r *configReader) senders(s *Section) {
 	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
 }
 
-// ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
+// Bounds of the time between two statistics of an output, in seconds.
+const (
+	minStatsPeriod     = 60
+	defaultStatsPeriod = 300
+	maxStatsPeriod     = 1800
+)
+
+// ignoredGlobals checks the globals that, all but the period of statistics, only Devo's own collectors use, so that their files work here.
 func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_size_in_mb", 1024, 1, 5120)
 	messages := s.Int("queue_max_size_in_messages", 10000, 1, 100000)
@@ -109,10 +117,10 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	}
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
-	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
+	r.statsPeriod = s.Int("sender_stats_period_in_sec", cmp.Or(r.statsPeriod, defaultStatsPeriod), minStatsPeriod, maxStatsPeriod)
 	s.Bool("generate_collector_details", false)
 	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
-		"queue_generate_metrics", "sender_stats_period_in_sec", "generate_collector_details")
+		"queue_generate_metrics", "generate_collector_details")
 	r.warnOf(s)
 }
 
@@ -148,7 +156,8 @@ func (r *configReader) starling(top *Section) {
 	}
 	log := s.sub("log")
 	r.LogLevel = log.Choice("level", level, "debug", "info", "warn", "error")
-	r.LogFormat = log.Choice("format", "text", "text", "json")
+	r.LogFormat = log.Choice("format", "text", "text", "json", "devo")
+	r.LogDevoOld = log.Choice("devo_form", "new", "new", "old") == "old"
 	log.unknown(r.problems)
 	r.network(s.sub("network"))
 	r.limits(s.sub("limits"))

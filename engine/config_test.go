@@ -65,7 +65,7 @@ func TestGoodConfig(t *testing.T) {
 	warnings := []string{
 		`:6:3: globals.name: "o365.emt" is used as "o365_emt"`,
 		`:3:1: globals: queue_max_size_in_mb, queue_max_size_in_messages, queue_wrap_max_size_in_messages, queue_max_elapsed_time_in_sec, ` +
-			`queue_generate_metrics, sender_stats_period_in_sec, generate_collector_details: accepted, without effect here`,
+			`queue_generate_metrics, generate_collector_details: accepted, without effect here`,
 		`:21:3: globals.multiprocessing: Illegal global setting has been ignored -> multiprocessing: true`,
 	}
 	for i := range warnings {

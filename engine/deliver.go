@@ -39,12 +39,13 @@ type delivery struct {
 	busy   chan error    // gets the result of a call that was abandoned; nil if there is none
 	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
+	last   lastTold
 	mu     sync.Mutex
 	status SinkStatus
 }
 
 func newDelivery(env *Env, output Output, sink Sink) *delivery {
-	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, age: minEpochAge, finish: make(chan struct{}),
+	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, age: minEpochAge, finish: make(chan struct{}), last: lastTold{at: time.Now()},
 		status: SinkStatus{Sink: output.Name, Type: output.Type, State: "ok"}}
 }
 

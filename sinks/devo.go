@@ -58,7 +58,7 @@ var (
 // The keys of Devo's collectors for retries are checked and without effect: connecting_retries,
 // connecting_initial_wait_in_seconds, connecting_max_wait_in_seconds, sending_timeout, sending_retries,
 // sending_initial_wait_in_seconds and sending_max_wait_in_seconds. The engine retries for as long as it takes.
-// period_sender_stats_in_seconds is accepted and not used: statistics are metrics.
+// period_sender_stats_in_seconds, 60 to 1800, is how often the log says what this output has acknowledged.
 func newDevo(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &devo{epochs: newEpochs(out, env, 443, auto, closeNotify, fin, byWindow)}

@@ -47,7 +47,7 @@ import (
 // program is killed then, and a pause makes the next events wait for replay_age.
 //
 // Frames are sent as they are: receivers of plain syslog, the in-house relay among them, do not know gzip.
-// period_sender_stats_in_seconds of Devo's collectors is accepted and not used: statistics are metrics.
+// period_sender_stats_in_seconds, 60 to 1800, is how often the log says what this output has acknowledged.
 func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := newEpochs(out, env, 0, auto, fin, byWindow)

@@ -258,7 +258,7 @@ func TestCanariesAppearNowhere(t *testing.T) {
 	seen := map[string]string{}
 	secrets := map[string]string{}
 	var pemLine string
-	for _, format := range []string{"text", "json"} {
+	for _, format := range []string{"text", "json", "devo"} {
 		var dir string
 		dir, pemLine, secrets["the key of the application, "+format] = canaryDir(t, api.URL, untrusted.URL, format)
 		var log lockedBuffer
