@@ -36,7 +36,7 @@ func TestInternalEventsGoWithEventsAndAlone(t *testing.T) {
 		defer cancel()
 		go e.tellStatistics(ctx)
 		w.env.Internal.Add(internalTable, time.Now(), []byte("alone"))
-		time.Sleep(2 * internalEvery)
+		time.Sleep(internalEvery + time.Second)
 		w.env.Internal.Add(internalTable, time.Now(), []byte("with"))
 		w.commit()
 		time.Sleep(time.Second)
