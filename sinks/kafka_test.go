@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,6 +184,11 @@ func TestKafkaRecords(t *testing.T) {
 		table := &engine.Table{Tag: "my.app.test", Priority: engine.DefaultPriority}
 		events := []engine.Event{{Table: table, Time: messageTrace.time, Body: []byte(`{"a": 1}`)}, {Table: table, Body: []byte("no time")}}
 		before := time.Now().Add(-time.Minute)
+		var acks atomic.Int32
+		b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Count: -1, Observe: true, When: func(r kmsg.Request) bool {
+			acks.Store(int32(r.(*kmsg.ProduceRequest).Acks))
+			return true
+		}})
 		if err := offer(t.Context(), openKafka(t, b, c.values), events); err != nil {
 			t.Fatal(err)
 		}
@@ -194,6 +200,9 @@ func TestKafkaRecords(t *testing.T) {
 		want := []kgo.RecordHeader{{Key: "tag", Value: []byte("my.app.test")}, {Key: "time", Value: []byte("2022-12-21 13:17:14.405")}}
 		if string(r.Key) != c.key || string(r.Value) != c.value || fmt.Sprint(r.Headers) != fmt.Sprint(want) || r.Timestamp.Before(before) {
 			t.Errorf("got key %q, value %q, headers %s, time %s", r.Key, r.Value, r.Headers, r.Timestamp)
+		}
+		if got := acks.Load(); got != -1 {
+			t.Errorf("got acks %d, want -1: of all replicas in sync", got)
 		}
 		if len(records[1].Headers) != 1 {
 			t.Errorf("got headers %s of an event without a time", records[1].Headers)
