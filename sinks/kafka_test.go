@@ -24,13 +24,13 @@ func TestKafkaKeepsWhatSinksPromise(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Fixture { return kafkaFixture(t, newBroker(t, 1), nil) })
 }
 
-// Partitions move between brokers, and connections break, while 100,000 events of several tables are sent:
+// Partitions move between brokers, and connections break, while many events of several tables are sent:
 // each arrives once, and those of a table in order.
 func TestKafkaReceivesEverythingIntactInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, 4, kfake.NumBrokers(3))
 	sink := openKafka(t, b, map[string]any{"confirm_timeout": 120})
-	events := variedEvents(100_000)
+	events := variedEvents(manyEvents)
 	tables := make([]*engine.Table, 7)
 	for i := range tables {
 		tables[i] = &engine.Table{Tag: fmt.Sprintf("my.app.table%d", i)}
@@ -40,13 +40,13 @@ func TestKafkaReceivesEverythingIntactInOrder(t *testing.T) {
 		events[i].Table = tables[i%len(tables)]
 		want[string(events[i].Body)] = events[i].Table.Tag
 	}
-	for i, epoch := range slices.Collect(slices.Chunk(events, 7001)) {
+	for i, epoch := range slices.Collect(slices.Chunk(events, manyEvents/14+1)) {
 		if i%7 == 3 { // in the midst of an epoch
-			if err := sink.Send(t.Context(), epoch[:3000]); err != nil {
+			if err := sink.Send(t.Context(), epoch[:1000]); err != nil {
 				t.Fatal(err)
 			}
 			b.ShufflePartitionLeaders()
-			epoch = epoch[3000:]
+			epoch = epoch[1000:]
 		}
 		if i%8 == 5 {
 			b.net.set(networkFine) // closes all connections
@@ -100,16 +100,16 @@ func TestKafkaBrokerIsStartedAgain(t *testing.T) {
 	b := start()
 	defer func() { b.Close() }()
 	sink := openKafka(t, b, nil)
-	events := variedEvents(5000)
-	for i, epoch := range slices.Collect(slices.Chunk(events, 500)) {
+	events := variedEvents(2000)
+	for i, epoch := range slices.Collect(slices.Chunk(events, 200)) {
 		if i%3 == 1 {
-			if err := sink.Send(t.Context(), epoch[:250]); err != nil {
+			if err := sink.Send(t.Context(), epoch[:100]); err != nil {
 				t.Fatal(err)
 			}
 			b.net.set(networkDrops)
 			b.Close()
 			sink.patience = 300 * time.Millisecond
-			if err := offer(t.Context(), sink, epoch[250:]); err == nil {
+			if err := offer(t.Context(), sink, epoch[100:]); err == nil {
 				t.Fatal("an epoch was acknowledged by nobody")
 			}
 			b = start()
@@ -217,7 +217,7 @@ func TestKafkaOverTLSWithPasswords(t *testing.T) {
 	config := sinktest.ServerConfig(t, authority.Issue(t, sinktest.Identity{Name: "broker", Hosts: []string{"127.0.0.1"}}), authority)
 	sinktest.WriteFile(t, dir+"/chain.crt", authority.PEM)
 	authority.Issue(t, sinktest.Identity{Name: "client"}).Write(t, dir, "client")
-	for _, how := range []string{"PLAIN", "SCRAM-SHA-512"} {
+	for _, how := range []string{"PLAIN", "SCRAM-SHA-256"} {
 		t.Run(how, func(t *testing.T) {
 			b := newBroker(t, 1, kfake.TLS(config), kfake.EnableSASL(), kfake.Superuser(how, "sender", password))
 			values := map[string]any{"brokers": b.brokers(), "topic": topic, "chain": "chain.crt", "cert": "client.crt", "key": "client.key",

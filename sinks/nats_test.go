@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,7 +114,10 @@ func findNATS(t testing.TB) string {
 	return ""
 }
 
-const natsSubjectOfTest = "events.test"
+const (
+	natsSubjectOfTest = "events.test"
+	eventStream       = "EVENTS"
+)
 
 // stream is a client that looks into the stream.
 type stream struct {
@@ -139,7 +143,7 @@ func (s *natsServer) stream(t testing.TB, options ...nats.Option) stream {
 
 func (s stream) add(t testing.TB, config *nats.StreamConfig) stream {
 	t.Helper()
-	config.Name, config.Subjects, config.Storage = "EVENTS", []string{"events.>"}, nats.FileStorage
+	config.Name, config.Subjects, config.Storage = eventStream, []string{"events.>"}, nats.FileStorage
 	if _, err := s.js.AddStream(config); err != nil {
 		t.Fatal(err)
 	}
@@ -147,16 +151,16 @@ func (s stream) add(t testing.TB, config *nats.StreamConfig) stream {
 }
 
 // messages returns what the stream holds, in order.
-func (s stream) messages(t testing.TB) (all []*nats.Msg) {
+func (s stream) messages(t testing.TB, name string) (all []*nats.Msg) {
 	t.Helper()
-	info, err := s.js.StreamInfo("EVENTS")
+	info, err := s.js.StreamInfo(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.State.Msgs == 0 {
 		return nil
 	}
-	sub, err := s.js.SubscribeSync("events.>", nats.OrderedConsumer())
+	sub, err := s.js.SubscribeSync(info.Config.Subjects[0], nats.OrderedConsumer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +175,8 @@ func (s stream) messages(t testing.TB) (all []*nats.Msg) {
 	return all
 }
 
-func (s stream) bodies(t testing.TB) (bodies []string) {
-	for _, m := range s.messages(t) {
+func (s stream) bodies(t testing.TB, name string) (bodies []string) {
+	for _, m := range s.messages(t, name) {
 		bodies = append(bodies, string(m.Data))
 	}
 	return bodies
@@ -189,30 +193,16 @@ func TestNATSKeepsWhatSinksPromise(t *testing.T) {
 	findNATS(t)
 	t.Parallel()
 	server := newJetStreamServer(t, "accounts: {A: {jetstream: enabled, users: [{user: u, password: p}]}}\nno_auth_user: u") // one for all: a process is dear
-	number := 0
+	var number atomic.Int32
 	admin := server.stream(t)
 	sinktest.Run(t, func(t *testing.T) sinktest.Fixture {
-		number++
-		name := fmt.Sprintf("S%d", number)
+		name := fmt.Sprintf("S%d", number.Add(1))
 		if _, err := admin.js.AddStream(&nats.StreamConfig{Name: name, Subjects: []string{name + ".>"}, Storage: nats.FileStorage}); err != nil {
 			t.Fatal(err)
 		}
 		link := newFaultyLink(t, server.address)
 		sink := openNATS(t, link.address, map[string]any{"subject": name + ".test"})
-		return sinktest.Fixture{Sink: sink, Bodies: func() (bodies []string) {
-			info, err := admin.js.StreamInfo(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for seq := range info.State.Msgs {
-				m, err := admin.js.GetMsg(name, seq+1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				bodies = append(bodies, string(m.Data))
-			}
-			return bodies
-		}, Break: func() { link.net.set(networkDrops) }, Mend: func() { link.net.set(networkFine) }, Stall: func() { link.net.set(networkStalls) }}
+		return sinktest.Fixture{Sink: sink, Bodies: func() []string { return admin.bodies(t, name) }, Break: func() { link.net.set(networkDrops) }, Mend: func() { link.net.set(networkFine) }, Stall: func() { link.net.set(networkStalls) }}
 	})
 }
 
@@ -266,13 +256,13 @@ func TestNATSReceivesEverythingIntactInOrder(t *testing.T) {
 	server := newJetStreamServer(t, "")
 	admin := server.stream(t).add(t, &nats.StreamConfig{})
 	sink := openNATS(t, server.address, nil)
-	events := variedEvents(100_000)
+	events := variedEvents(manyEvents)
 	for epoch := range slices.Chunk(events, 7001) {
 		if err := offer(t.Context(), sink, epoch); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := admin.messages(t)
+	got := admin.messages(t, eventStream)
 	if len(got) != len(events) {
 		t.Fatalf("got %d messages, want %d", len(got), len(events))
 	}
@@ -291,17 +281,17 @@ func TestNATSServerIsKilled(t *testing.T) {
 	server := newJetStreamServer(t, "")
 	server.stream(t).add(t, &nats.StreamConfig{})
 	sink := openNATS(t, server.address, map[string]any{"window": 100})
-	events := variedEvents(5000)
+	events := variedEvents(3000)
 	const kills = 3
 	killed := 0
-	for i, epoch := range slices.Collect(slices.Chunk(events, 500)) {
+	for i, epoch := range slices.Collect(slices.Chunk(events, 300)) {
 		if i%3 == 1 {
-			if err := sink.Send(t.Context(), epoch[:300]); err != nil {
+			if err := sink.Send(t.Context(), epoch[:200]); err != nil {
 				t.Fatal(err)
 			}
 			server.kill()
 			killed++
-			if err := offer(t.Context(), sink, epoch[300:]); err == nil {
+			if err := offer(t.Context(), sink, epoch[200:]); err == nil {
 				t.Fatal("an epoch was acknowledged by nobody")
 			}
 			server.start(t)
@@ -315,7 +305,7 @@ func TestNATSServerIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := server.stream(t).bodies(t)
+	got := server.stream(t).bodies(t, eventStream)
 	wantEverything(t, got, events)
 	if killed != kills {
 		t.Errorf("%d kills, want %d", killed, kills)
@@ -340,7 +330,7 @@ func TestNATSDeduplicates(t *testing.T) {
 	if err := offer(t.Context(), sink, events[:2]); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(admin.messages(t)); n != 12 {
+	if n := len(admin.messages(t, eventStream)); n != 12 {
 		t.Errorf("got %d messages, want 10 and two that differ", n)
 	}
 }
@@ -397,11 +387,11 @@ func TestNATSLimitsOfServerAndStream(t *testing.T) {
 			}
 		}
 	}
-	if err := admin.js.PurgeStream("EVENTS"); err != nil {
+	if err := admin.js.PurgeStream(eventStream); err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, offer(t.Context(), sink, sinktest.Events(0, 30)), "the stream refuses a message: maximum messages exceeded")
-	if err := admin.js.PurgeStream("EVENTS"); err != nil {
+	if err := admin.js.PurgeStream(eventStream); err != nil {
 		t.Fatal(err)
 	}
 	if err := offer(t.Context(), sink, sinktest.Events(0, 20)); err != nil {
