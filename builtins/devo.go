@@ -19,7 +19,8 @@ import (
 //	devo.table(tag, event=None, time=None, host=None, severity="info", facility="user", key=None, id=None)
 //
 // says where events go and what they look like. tag is Devo's name of the table, two to six levels
-// of letters, digits, "-" and "_" joined by dots. event is a fields.map, or a function that takes a
+// of letters, digits, "-" and "_" joined by dots, except those of lookups (my.lookup.control and
+// my.lookup.data), which Devo does not take as events any more. event is a fields.map, or a function that takes a
 // record and returns a record, a dict, or None for no event; without it records go out as they are.
 // time is when it happened: a field expression, or a function of the record that returns a text or
 // a time; where it gives none, the start of the pull counts. host and severity (a name or 0 to 7)
@@ -124,6 +125,9 @@ var (
 func checkTag(tag string) error {
 	if len(tag) > 1024 || !tagPattern.MatchString(tag) {
 		return fmt.Errorf("tag: got %.80q, want two to six levels of letters, digits, \"-\" and \"_\" joined by dots, such as \"my.app.company.log\"", tag)
+	}
+	if engine.IsLookupTag(tag) {
+		return fmt.Errorf("tag: %.80q: %s", tag, engine.LookupsGone)
 	}
 	return nil
 }

@@ -12,6 +12,17 @@ import (
 // access finds out whether this process may use a file in a way: 4 to read, 2 to write, 1 to look into it.
 func access(path string, mode uint32) error { return syscall.Access(path, mode) }
 
+// isReplaced reports whether the file of a name has no name any more: it is there because it is mounted,
+// and whoever mounted it has put another in its place.
+func isReplaced(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
 // lockDir takes the lock that Badger takes on a directory, so that nothing is read that another
 // process is writing. It ends with the process at the latest.
 func lockDir(dir string) (unlock func(), err error) {

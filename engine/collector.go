@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -60,6 +62,7 @@ func (c *collector) update(f func(*CollectorStatus)) {
 func (c *collector) run(ctx context.Context) {
 	// Collectors that start together spread, so that they do not ask an API all at once for good.
 	next := time.Now().Add(rand.N(min(c.config.Period/10, 5*time.Second) + 1))
+	c.tellStart(ctx)
 	failures := 0
 	for c.sleep(ctx, next) {
 		began := time.Now()
@@ -74,10 +77,28 @@ func (c *collector) run(ctx context.Context) {
 			failures, next = 0, time.Now()
 		default:
 			failures, next = 0, began.Add(c.config.Period)
+			c.env.Logger.Debug("next pull", string(KeyCollector), c.key, "elapsed", time.Since(began).String(), "wait", max(0, time.Until(next)).String())
 		}
 		at := next.UTC()
 		c.update(func(s *CollectorStatus) { s.Failures, s.NextPull = failures, &at })
 	}
+}
+
+// tellStart logs where the collector goes on.
+func (c *collector) tellStart(ctx context.Context) {
+	log := c.env.Logger
+	if !log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	cursors := ""
+	if all, err := c.env.Store.Cursors(); err == nil && len(all[c.key]) > 0 {
+		text, err := json.Marshal(all[c.key])
+		if err == nil {
+			cursors = string(text)
+		}
+	}
+	log.Debug("collector starts", string(KeyCollector), c.key, "script", c.config.Script, string(KeyVersion), c.script.Load().Version,
+		"period", c.config.Period.String(), "cursors", cursors)
 }
 
 // sleep waits until next, or until a new script waits to be used. It reports whether to go on.
@@ -145,6 +166,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	c.update(func(s *CollectorStatus) {
 		s.State, s.LastPull, s.Version = "pulling", &started, script.Version
 	})
+	p.log.Debug("pull starts", "pulling_id", started.UnixMilli())
 	handover, err = script.Run(p)
 	p.Stats.Duration = time.Since(p.started)
 
@@ -182,7 +204,7 @@ func (c *collector) record(ctx context.Context, p *Pull, outcome string) {
 func (c *collector) tell(p *Pull, outcome string, err error) {
 	s := p.Stats
 	counts := []any{"outcome", outcome, "requests", s.Requests, "pages", s.Pages, "rows", s.Rows, "events", s.Events,
-		"skipped", s.Skipped, "left_out", s.LeftOut, "cut", s.Cut, "set_aside", s.SetAside, "commits", s.Commits, "duration", s.Duration.Round(time.Millisecond).String()}
+		"skipped", s.Skipped, "left_out", s.LeftOut, "cut", s.Cut, "set_aside", s.SetAside, "commits", s.Commits, "duration", s.Duration.Round(time.Millisecond).String(), "pulling_id", p.started.UnixMilli()}
 	state, text := "waiting", ""
 	switch outcome {
 	case "error":

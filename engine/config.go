@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,9 +36,10 @@ type Config struct {
 	Status StatusAccess
 	// LogLevel is debug, info, warn or error. Without starling.log.level, globals.debug decides.
 	LogLevel string
-	// LogFormat is text or json.
-	LogFormat string
-	Limits    Limits // complete
+	// LogFormat is text, json or devo; LogDevoOld asks for lines as of Devo's older collectors.
+	LogFormat  string
+	LogDevoOld bool
+	Limits     Limits // complete
 	// Network says what scripts may reach.
 	Network *Network
 
@@ -49,8 +51,9 @@ type Config struct {
 	Secrets  []string // what a Redactor should know
 	Warnings []string // what is accepted but should be known, each with its place
 
-	from ConfigFiles
-	sum  [sha256.Size]byte // of Files
+	from        ConfigFiles
+	statsPeriod int64             // seconds
+	sum         [sha256.Size]byte // of Files
 }
 
 // An Output is one entry under outputs.
@@ -63,6 +66,8 @@ type Output struct {
 	// OutboxFull says what becomes of what waits for the output when the outbox is full; without a word
 	// on it, what starling.limits.outbox_full says.
 	OutboxFull OutboxFull
+	// StatsPeriod is how often the log is told what the output has acknowledged.
+	StatsPeriod time.Duration
 	// Place is where the type stands, "file:line:col: outputs.<name>.type", for errors about it.
 	Place string
 }
@@ -82,6 +87,14 @@ func (o Output) Fingerprint() [sha256.Size]byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q\n", o.Name, o.Type, o.Oversized)
 	o.Config.mapping.write(h)
+	if o.Config.general != nil {
+		for _, e := range o.Config.general.entries {
+			if strings.HasPrefix(e.key, generalPrefix) {
+				fmt.Fprintf(h, "%q ", e.key)
+				e.value.write(h)
+			}
+		}
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
@@ -119,7 +132,7 @@ func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error
 	path := f.Config
 	data, err := readAtMost(path, maxConfigBytes)
 	if err != nil {
-		return nil, &Error{Code: CodeConfig, Op: "read the configuration", Err: err, Hint: "name the file with --config"}
+		return nil, unreadable(path, err, configurationID(0, notAFile), configurationID(0, notAFile), "read the configuration", "name the file with --config")
 	}
 	config, err := readConfig(path, data, env)
 	if err != nil {
@@ -131,6 +144,22 @@ func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error
 		config.sum = [sha256.Size]byte{}
 	}
 	return config, nil
+}
+
+// unreadable is the error of a file that cannot be read: one that is none, or that does not exist.
+func unreadable(name string, err error, noFile, missing *ErrorID, op, hint string) error {
+	e := &Error{Code: CodeConfig, Op: op, Err: err, Hint: hint}
+	info, notThere := os.Stat(name)
+	switch {
+	case errors.Is(notThere, fs.ErrNotExist):
+		e.ID = missing
+	case notThere == nil && info.IsDir():
+		e.ID = noFile
+	}
+	if e.ID != nil {
+		e.ID.Message = strings.Replace(e.ID.Message, "<f>", name, 1)
+	}
+	return e
 }
 
 func readAtMost(path string, max int64) ([]byte, error) {
@@ -160,7 +189,7 @@ func readConfig(path string, data []byte, env func(string) (string, bool)) (*Con
 		base = filepath.Dir(base)
 	}
 	ps := &problems{file: path}
-	root, err := parse(path, data, ps)
+	root, err := parse(path, data, ps, syntaxIDs)
 	if err != nil {
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
@@ -178,15 +207,27 @@ func readConfig(path string, data []byte, env func(string) (string, bool)) (*Con
 	return r.Config, nil
 }
 
-func parse(path string, data []byte, ps *problems) (*node, error) {
+// The numbers of what is wrong with the text of a file: its YAML, what is read from that, and its JSON.
+var (
+	syntaxIDs    = [3]int{7, 8, 9}
+	jobSyntaxIDs = [3]int{10, 11, 12}
+)
+
+func parse(path string, data []byte, ps *problems, ids [3]int) (root *node, err error) {
 	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
+	n, id := len(ps.list), ids[0]
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".yaml", ".yml":
-		return parseYAML(data, ps), nil
+		if root = parseYAML(data, ps); !ps.broken {
+			id = ids[1]
+		}
 	case ".json":
-		return parseJSON(data, ps), nil
+		root, id = parseJSON(data, ps), ids[2]
+	default:
+		return nil, errors.New(path + ":1:1: the name of a configuration file ends in .yaml, .yml or .json")
 	}
-	return nil, errors.New(path + ":1:1: the name of a configuration file ends in .yaml, .yml or .json")
+	ps.name(n, configurationID(id, ""))
+	return root, nil
 }
 
 // A configReader fills a Config from the tree of a file.
@@ -194,11 +235,14 @@ type configReader struct {
 	*Config
 	expander *expander
 	problems *problems
+	general  *node // globals that are defaults of outputs
 }
 
 func (r *configReader) read(root *node) {
 	if root.kind != mappingNode {
+		n := len(r.problems.list)
 		r.problems.add(root.line, root.col, "", "got %s, want a mapping with globals, outputs and inputs", root.shown())
+		r.problems.name(n, configurationID(0, wrongStructure))
 		return
 	}
 	r.secretsFolder(root)
@@ -251,6 +295,8 @@ func (r *configReader) warnOf(s *Section) {
 
 // section returns the section below key of the top level, which must not be empty.
 func (r *configReader) section(top *Section, key, add string) (*Section, bool) {
+	n := len(r.problems.list)
+	defer func() { r.problems.name(n, configurationID(0, wrongStructure)) }()
 	s := top.sub(key)
 	if e, ok := top.mapping.find(key); ok && e.value.kind != mappingNode {
 		return s, false // sub has said so
@@ -276,13 +322,24 @@ func (r *configReader) outputs(top *Section) {
 		kind := output.Required("type")
 		config := output.sub("config")
 		config.problems = &problems{file: r.problems.file}
+		period := r.outputPeriod(kind, config)
+		config.general = r.general
 		oversized := output.Choice("oversized", string(r.Limits.Oversized), string(Cut), string(SetAside), string(Fail))
 		full := output.Choice("outbox_full", string(r.Limits.OutboxFull), string(Wait), string(DropOldest))
 		output.unknown(r.problems)
 		line, col := output.placeOf("type")
-		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full),
+		r.Outputs = append(r.Outputs, Output{Name: e.key, Type: kind, Config: config, Oversized: Oversized(oversized), OutboxFull: OutboxFull(full), StatsPeriod: period,
 			Place: place(r.problems.file, line, col) + join(output.path, "type")})
 	}
+}
+
+// outputPeriod reads how often an output of Devo's types tells its statistics; the others go by the whole.
+func (r *configReader) outputPeriod(kind string, config *Section) time.Duration {
+	seconds := r.statsPeriod
+	if slices.Contains([]string{"devo_platform", "relay", "syslog", "in_house_relay", "sidecar"}, kind) {
+		seconds = config.Int("period_sender_stats_in_seconds", seconds, minStatsPeriod, maxStatsPeriod)
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // name checks the name of an output, input or service: it becomes part of keys, paths and metrics.

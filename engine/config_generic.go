@@ -12,11 +12,12 @@ const (
 	autoconfigKey = "autoconfig"
 	timeSlotsKey  = "use_time_slots_for_retrievals"
 	retriesKey    = "retries"
+	obfuscateKey  = "obfuscation_data"
 )
 
 // genericKeys are no settings of scripts.
 func genericKeys(more ...string) []string {
-	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey)
+	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey, obfuscateKey)
 }
 
 // generic checks what is accepted without effect: changes of the configuration are always noticed, and
@@ -32,6 +33,10 @@ func (r *configReader) generic(s *Section) {
 	}
 	s.WithoutEffect(retriesKey, timeSlotsKey, autoconfigKey)
 	r.warnOf(s)
+	if s.Has(obfuscateKey) {
+		line, col := s.placeOf(obfuscateKey)
+		r.warn(line, col, join(s.path, obfuscateKey), "accepted, without effect here: its form is published nowhere, so events go out as the script makes them; leave out or change fields there")
+	}
 }
 
 // period reads how long it is from one pull to the next. A fraction is cut, as Devo's collectors do.
@@ -95,7 +100,7 @@ func requestCount(s *Section) int64 {
 	const key = "number_of_requests"
 	e, ok := s.find(key)
 	if !ok {
-		s.Errorf(key, "is missing")
+		s.missing(key, "")
 		return 0
 	}
 	n, ok := whole(e.value)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -39,10 +40,14 @@ func (r *configReader) globals(top *Section) {
 		}
 		if !plainName.MatchString(r.Name) {
 			e, _ := s.find("name")
+			n := len(r.problems.list)
 			s.wrong(e, "letters, digits, - and _ only, at most 100")
+			r.problems.name(n, configurationID(13, ""))
 		}
 	}
 	r.persistence(s)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	r.illegal(s, "global")
 }
@@ -52,7 +57,7 @@ func (r *configReader) globalID(s *Section) string {
 	e, ok := s.find("id")
 	switch {
 	case !ok:
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	case e.value.kind != scalarNode:
 		s.wrong(e, "a number or a text")
@@ -77,7 +82,7 @@ func (r *configReader) illegal(s *Section, kind string) {
 			continue
 		}
 		n := *e.value
-		n.secret = n.secret || looksSecret(e.key)
+		n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 		value, near := n.shown(), Nearest(e.key, known)
 		if text, err := strconv.Unquote(value); err == nil {
 			value = text
@@ -89,7 +94,21 @@ func (r *configReader) illegal(s *Section, kind string) {
 	}
 }
 
-// ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
+// senders checks the globals that are defaults of outputs.
+func (r *configReader) senders(s *Section) {
+	s.Float(generalPrefix+"threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
+	s.Int(generalPrefix+"compression_level", 6, 1, 9)
+	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
+}
+
+// Bounds of the time between two statistics of an output, in seconds.
+const (
+	minStatsPeriod     = 60
+	defaultStatsPeriod = 300
+	maxStatsPeriod     = 1800
+)
+
+// ignoredGlobals checks the globals that, all but the period of statistics, only Devo's own collectors use, so that their files work here.
 func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_size_in_mb", 1024, 1, 5120)
 	messages := s.Int("queue_max_size_in_messages", 10000, 1, 100000)
@@ -98,14 +117,10 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	}
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
-	s.Int("sender_stats_period_in_sec", 300, 60, 1800)
-	s.Float("devo_sender_threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
-	s.Int("devo_sender_compression_level", 6, 1, 9)
-	s.Int("devo_sender_compression_buffer_in_bytes", 51200, 1, 10485760)
+	r.statsPeriod = s.Int("sender_stats_period_in_sec", cmp.Or(r.statsPeriod, defaultStatsPeriod), minStatsPeriod, maxStatsPeriod)
 	s.Bool("generate_collector_details", false)
 	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
-		"queue_generate_metrics", "sender_stats_period_in_sec", "devo_sender_threshold_for_using_gzip_in_transport_layer",
-		"devo_sender_compression_level", "devo_sender_compression_buffer_in_bytes", "generate_collector_details")
+		"queue_generate_metrics", "generate_collector_details")
 	r.warnOf(s)
 }
 
@@ -141,7 +156,8 @@ func (r *configReader) starling(top *Section) {
 	}
 	log := s.sub("log")
 	r.LogLevel = log.Choice("level", level, "debug", "info", "warn", "error")
-	r.LogFormat = log.Choice("format", "text", "text", "json")
+	r.LogFormat = log.Choice("format", "text", "text", "json", "devo")
+	r.LogDevoOld = log.Choice("devo_form", "new", "new", "old") == "old"
 	log.unknown(r.problems)
 	r.network(s.sub("network"))
 	r.limits(s.sub("limits"))
@@ -200,7 +216,7 @@ func (r *configReader) limits(s *Section) {
 func (r *configReader) id(s *Section) string {
 	e, ok := s.find("id")
 	if !ok {
-		s.Errorf("id", "is missing")
+		s.missing("id", "")
 		return ""
 	}
 	if _, isBool := e.value.value.(bool); isBool || e.value.kind != scalarNode || !identifier.MatchString(e.value.text) {
@@ -227,7 +243,7 @@ func (r *configReader) input(name string, input *Section) {
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
-			input.Errorf("services", "is missing or empty; name what to collect, such as office365_exchange_message_service: {}")
+			input.missing("services", "name what to collect, such as office365_exchange_message_service: {}")
 		}
 		return
 	}

@@ -64,7 +64,7 @@ func readServerConfig(f ConfigFiles, env func(string) (string, bool)) (*Config, 
 	var roots [2]*node
 	for i, name := range named {
 		ps := &problems{file: name}
-		if readers[i], roots[i], err = readerOf(config, name, ps, env); err != nil {
+		if readers[i], roots[i], err = readerOf(config, name, i == 0, ps, env); err != nil {
 			return nil, err
 		}
 	}
@@ -94,14 +94,21 @@ func absolute(name string) string {
 	return name
 }
 
-func readerOf(config *Config, name string, ps *problems, env func(string) (string, bool)) (configReader, *node, error) {
+func readerOf(config *Config, name string, job bool, ps *problems, env func(string) (string, bool)) (configReader, *node, error) {
 	r := configReader{Config: config, expander: &expander{base: config.Base, env: env, problems: ps}, problems: ps}
 	data, err := readAtMost(name, maxConfigBytes)
 	if err != nil {
-		return r, nil, &Error{Code: CodeConfig, Op: "read the configuration of the Collector Server", Err: err,
-			Hint: "name both files, with --job_config_loc and --collector_config_loc"}
+		noFile, missing := 2, 3
+		if !job {
+			noFile, missing = 4, 5
+		}
+		return r, nil, unreadable(name, err, configurationID(noFile, ""), configurationID(missing, ""), "read the configuration of the Collector Server", nameFiles)
 	}
-	root, err := parse(name, data, ps)
+	ids := syntaxIDs
+	if job {
+		ids = jobSyntaxIDs
+	}
+	root, err := parse(name, data, ps, ids)
 	if err != nil {
 		return r, nil, &Error{Code: CodeConfig, Err: err}
 	}
@@ -115,7 +122,9 @@ func (r *configReader) isMapping(root *node) bool {
 	if root.kind == mappingNode {
 		return true
 	}
+	n := len(r.problems.list)
 	r.problems.add(root.line, root.col, "", "got %s, want a mapping", root.shown())
+	r.problems.name(n, configurationID(0, wrongStructure))
 	return false
 }
 
@@ -132,7 +141,13 @@ func (r *configReader) readJob(root *node, c *configReader, collector *node) {
 	c.expander.expand(collector, "", "")
 
 	top := newSection(r.problems, r.Base, "", root.line, root.col, root)
-	c.collectorFile(collector, func() { r.overrides(top); r.starling(top) })
+	c.collectorFile(collector, func() {
+		r.overrides(top)
+		r.starling(top)
+		if r.general != nil {
+			c.general = r.general
+		}
+	})
 	for _, key := range []string{"globals", "outputs"} {
 		if top.Has(key) {
 			top.Errorf(key, "the Collector Server says this, in its own file; take it out here")
@@ -157,11 +172,13 @@ func wholeJob(root *node) *node {
 // collectorFile reads what the Collector Server says, with other words than in the on-premise form. Between
 // are what the job says about the whole, on which outputs depend.
 func (r *configReader) collectorFile(root *node, between func()) {
+	n := len(r.problems.list)
 	for _, key := range []string{"job_id", "job_name", "loggers"} {
 		if _, ok := root.find(key); !ok {
-			r.problems.add(root.line, root.col, key, "is missing; the Collector Server writes it")
+			r.problems.add(root.line, root.col, key, "the Collector Server writes it")
 		}
 	}
+	r.problems.name(n, configurationID(6, ""))
 	if r.problems.err() != nil {
 		return
 	}
@@ -255,6 +272,8 @@ func (r *configReader) overrides(top *Section) {
 		return
 	}
 	r.Debug = debugOf(s, r.Debug)
+	r.general = s.mapping
+	r.senders(s)
 	r.ignoredGlobals(s)
 	r.illegal(s, "override")
 }

@@ -46,7 +46,7 @@ func TestGoodConfig(t *testing.T) {
 		{"level", c.LogLevel, "debug"},
 		{"format", c.LogFormat, "json"},
 		{"files", strings.Join(c.Files, " "), c.File + " " + filepath.Join(base, "secret.txt")},
-		{"secrets", strings.Join(c.Secrets, " "), "s3cret-value"},
+		{"secrets and who signs in", strings.Join(c.Secrets, " "), "7d3e0000-0000-0000-0000-000000000001 7d3e0000-0000-0000-0000-000000000002 s3cret-value"},
 		{"disabled", strings.Join(c.Disabled, " "), "off/7/off_service office365_exchange_message/00123/another_service"},
 	} {
 		if p.got != p.want {
@@ -65,8 +65,7 @@ func TestGoodConfig(t *testing.T) {
 	warnings := []string{
 		`:6:3: globals.name: "o365.emt" is used as "o365_emt"`,
 		`:3:1: globals: queue_max_size_in_mb, queue_max_size_in_messages, queue_wrap_max_size_in_messages, queue_max_elapsed_time_in_sec, ` +
-			`queue_generate_metrics, sender_stats_period_in_sec, devo_sender_threshold_for_using_gzip_in_transport_layer, devo_sender_compression_level, ` +
-			`devo_sender_compression_buffer_in_bytes, generate_collector_details: accepted, without effect here`,
+			`queue_generate_metrics, generate_collector_details: accepted, without effect here`,
 		`:21:3: globals.multiprocessing: Illegal global setting has been ignored -> multiprocessing: true`,
 	}
 	for i := range warnings {
@@ -109,9 +108,47 @@ func TestGoodConfigOutputs(t *testing.T) {
 	}
 	console := c.Outputs[1].Config
 	console.Required("destination")
-	want = c.File + ":32:3: outputs.console_1.config.destination: is missing"
+	want = c.File + ":32:3: outputs.console_1.config.destination: CollectorConfigurationException [CODE:0006] Error in configuration, cause: \"Required configuration data is missing\""
 	if err := console.Err(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// loadServer loads the two files of the Collector Server.
+func loadServer(t *testing.T, overrides string) *Config {
+	t.Helper()
+	dir := t.TempDir()
+	files := ConfigFiles{Job: filepath.Join(dir, "job.json"), Collector: filepath.Join(dir, "collector.json")}
+	writeFile(t, files.Job, `{"global_overrides": `+overrides+`, "inputs": {"mail": {"id": 1, "enabled": false}}}`)
+	writeFile(t, files.Collector, `{"job_id": 1, "job_name": "emt", "loggers": [{"type": "devo_platform", "config": {}}]}`)
+	c, err := files.load(lookupIn(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// What the globals say of senders holds for every output that does not say it itself.
+func TestGlobalsAreDefaultsOfOutputs(t *testing.T) {
+	t.Parallel()
+	const level, port = "devo_sender_compression_level: 6", "      port: ${PORT:-443}\n"
+	for name, c := range map[string]struct {
+		c    *Config
+		want int64
+	}{
+		"globals":          {loadGood(t, nil, level, "devo_sender_compression_level: 3"), 3},
+		"output":           {loadGood(t, nil, port, port+"      compression_level: 9\n"), 9},
+		"neither":          {loadGood(t, nil, level, ""), 5},
+		"Collector Server": {loadServer(t, `{"devo_sender_compression_level": 3}`), 3},
+		"its job alone":    {loadServer(t, `{"debug": false}`), 5},
+	} {
+		config := c.c.Outputs[0].Config
+		if got := config.Int("compression_level", 5, 1, 9); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+		if config.Has("compression_buffer") || c.c.Outputs[0].Config.Has("devo_sender_compression_level") {
+			t.Errorf("%s: a key is there that nobody wrote", name)
+		}
 	}
 }
 
@@ -236,6 +273,8 @@ func TestFingerprintsChangeWithWhatTheyStandFor(t *testing.T) {
 		"limits":      {"90", "91", false, false},
 		"port":        {"443", "444", true, false},
 		"output type": {"devo_platform", "relay", true, false},
+		"default":     {"devo_sender_compression_level: 6", "devo_sender_compression_level: 7", true, false},
+		"without use": {"queue_max_elapsed_time_in_sec: 60", "queue_max_elapsed_time_in_sec: 61", false, false},
 		"secret":      {"${file:secret.txt}", "other", false, true},
 		"period":      {"600", "601", false, true},
 		"id":          {"00123", "123", false, true},
@@ -350,4 +389,27 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFilesThatAreNoneHaveTheirCodes(t *testing.T) {
+	t.Parallel()
+	folder, nowhere := t.TempDir(), filepath.Join(t.TempDir(), "nowhere.json")
+	file := filepath.Join(t.TempDir(), "file.json")
+	writeFile(t, file, "{}")
+	for _, c := range []struct {
+		files ConfigFiles
+		want  string
+	}{
+		{ConfigFiles{Config: nowhere}, `CollectorConfigurationException [CODE:0000] Error in configuration, cause: "\"` + nowhere + `\" is not a file: `},
+		{ConfigFiles{Config: folder}, `CollectorConfigurationException [CODE:0000] Error in configuration, cause: "\"` + folder + `\" is not a file: `},
+		{ConfigFiles{Job: folder, Collector: file}, `CollectorConfigurationException [CODE:0002] Error in configuration, cause: "`},
+		{ConfigFiles{Job: nowhere, Collector: file}, `CollectorConfigurationException [CODE:0003] Error in configuration, cause: "`},
+		{ConfigFiles{Job: file, Collector: folder}, `CollectorConfigurationException [CODE:0004] Error in configuration, cause: "`},
+		{ConfigFiles{Job: file, Collector: nowhere}, `CollectorConfigurationException [CODE:0005] Error in configuration, cause: "`},
+	} {
+		_, err := c.files.Load()
+		if err == nil || !strings.HasPrefix(err.Error(), strings.ReplaceAll(c.want, `\"`, `"`)) {
+			t.Errorf("%+v: got %v, want it to begin with %s", c.files, err, c.want)
+		}
+	}
 }

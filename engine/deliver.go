@@ -39,12 +39,13 @@ type delivery struct {
 	busy   chan error    // gets the result of a call that was abandoned; nil if there is none
 	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
+	last   lastTold
 	mu     sync.Mutex
 	status SinkStatus
 }
 
 func newDelivery(env *Env, output Output, sink Sink) *delivery {
-	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, age: minEpochAge, finish: make(chan struct{}),
+	return &delivery{env: env, output: output, sink: sink, bytes: firstEpoch, age: minEpochAge, finish: make(chan struct{}), last: lastTold{at: time.Now()},
 		status: SinkStatus{Sink: output.Name, Type: output.Type, State: "ok"}}
 }
 
@@ -158,6 +159,9 @@ const maxLinks = 32
 // send hands chunks to the sink until the epoch is full, old enough, or nothing more comes.
 func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chunk) (n sent, err error) {
 	end := time.Now().Add(d.age)
+	if err := d.tellLoad(ctx); err != nil {
+		return n, err
+	}
 	pull, links := c.pull, 0
 	for c.events != nil {
 		if !c.pull.Equal(pull) && c.pull.IsValid() && links < maxLinks {
@@ -186,6 +190,19 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		}
 	}
 	return n, nil
+}
+
+// tellLoad tells a Loaded sink how much waits for it.
+func (d *delivery) tellLoad(ctx context.Context) error {
+	loaded, ok := d.sink.(Loaded)
+	if !ok {
+		return nil
+	}
+	share := float64(d.env.Store.Backlog(d.output.Name).Bytes) / float64(d.env.Limits.OutboxBytes)
+	return d.ask(ctx, func(context.Context) error {
+		loaded.Load(min(share, 1))
+		return nil
+	})
 }
 
 // next returns a chunk, waiting for it until there has been enough waiting. A chunk without events means

@@ -22,13 +22,13 @@
 //
 // # Guarantees
 //
-// At least once, in order per collector and output: an event is committed to disk together with the
-// cursor that passed it, and it is forgotten only when every output has acknowledged it. Syslog over
-// TCP or TLS has no acknowledgement, so the epoch rule stands in: Starling half-closes the connection
-// after about 8 MiB at the latest and takes the receiver's own orderly end of stream as its word that
-// it has read everything; what is not confirmed is offered again, same bytes, same order. A receiver or
-// balancer that confirms and then loses the events behind it cannot be seen by any sender. A receiver
-// that never ends its side is believed when its kernel has taken 8 MiB more, or 15 s later: what it
-// holds unread for longer, it can lose. An event can arrive twice when a connection or either process
-// ends before the confirmation: at most the epoch in flight, or that window.
+// At least once, in order per collector and output (with one connection, which is the default): an event
+// is committed to disk together with the cursor that passed it, and it is forgotten only when every
+// output has acknowledged it. Syslog over TCP or TLS has no acknowledgement, so the epoch rule stands in:
+// Starling half-closes the connection after about 8 MiB at the latest and takes the receiver's own
+// orderly end of stream as its word that it has read everything; what is not confirmed is offered again,
+// same bytes, same order. A receiver or balancer that confirms and then loses the events behind it cannot
+// be seen by any sender. A receiver that never ends its side is believed when its kernel has taken 8 MiB
+// more, or 15 s later: what it holds unread for longer, it can lose. An event can arrive twice when a
+// connection or either process ends before the confirmation: at most the epoch in flight, or that window.
 package engine

@@ -205,6 +205,7 @@ var (
 // addYAML records what the YAML library says. It gives the line, at most, in which the part that it
 // could not read begins, and none for the first.
 func (ps *problems) addYAML(err error) {
+	ps.broken = true
 	line, text := 1, strings.ReplaceAll(err.Error(), "\n", " ")
 	if m := yamlError.FindStringSubmatch(text); m != nil {
 		text = text[len(m[0]):]

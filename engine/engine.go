@@ -131,6 +131,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 	var guard sync.WaitGroup
 	guard.Go(func() { e.guardOutbox(ctx) })
+	guard.Go(func() { e.tellStatistics(ctx) })
 	e.watch(ctx)
 	guard.Wait()
 
@@ -149,6 +150,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.tasks.wait(d)
 	}
 	timer.Stop()
+	e.statistics(true)
 	if left := e.env.Store.Backlog(""); left.Chunks > 0 {
 		log.Warn("stopped with events in the outbox; the next start delivers them", "chunks", left.Chunks, "bytes", left.Bytes)
 	}

@@ -24,6 +24,7 @@ func (id ErrorID) String() string { return fmt.Sprintf("%s [CODE:%04d]", id.Clas
 
 // Classes of ErrorIDs.
 const (
+	configuration = "CollectorConfigurationException"
 	initVariables = "InitVariablesError"
 	setup         = "SetupError"
 	pullFailed    = "PullError"
@@ -44,6 +45,9 @@ func (id ErrorID) About(setting string) ErrorID {
 // Reason is the original's message with a text that says what happened.
 func (id ErrorID) Reason(text string) string {
 	switch {
+	case id.Class == configuration:
+		cause := slices.DeleteFunc([]string{id.Message, text}, func(s string) bool { return s == "" })
+		return fmt.Sprintf(`%s Error in configuration, cause: "%s"`, id, strings.Join(cause, ": "))
 	case id.Message == "":
 		return id.String() + " reason: " + text
 	case strings.Contains(id.Message, "[...]"):
@@ -55,12 +59,19 @@ func (id ErrorID) Reason(text string) string {
 // CodeOfClass is what the engine does about an error of a class, unless something better is known.
 func (id ErrorID) CodeOfClass() Code {
 	switch id.Class {
-	case initVariables:
+	case configuration, initVariables:
 		return CodeConfig
 	case setup:
 		return CodeAuth
 	}
 	return CodeUpstream
+}
+
+// configurationID returns the name of a mistake in the configuration, whose message speaks of a text where
+// several share a number.
+func configurationID(number int, about string) *ErrorID {
+	id := ErrorID{Class: configuration, Number: number}.About(about)
+	return &id
 }
 
 // OwnErrorIDs are numbers of a class that Devo leaves to collectors, and that scripts of one's own may use.

@@ -6,12 +6,33 @@ const (
 	noModule     = "Starling has no module_properties: addresses and the tag are in the script, and the settings cloud and override_base_* change them."
 	noAddress    = "Microsoft has published no such address for the cloud that is set."
 	notHere      = "does not occur here"
+	nameFiles    = "name both files, with --job_config_loc and --collector_config_loc"
+	lineBefore   = "the place stands in front of the error; what is wrong there stands in it"
+
+	// Messages of the configuration that its code asks for.
+	notAFile       = `"<f>" is not a file`
+	wrongStructure = "The configuration structure is not correct"
 )
 
 // ErrorIDs are all that Devo documents for the Office 365 message trace collector, with those of its
 // sibling collectors for pulls, and what they are here. docs/errors.md is made of them.
 func ErrorIDs() []ErrorID {
 	return []ErrorID{
+		{configuration, 0, notAFile, "There is no file of that name, or it is a folder.", "name the file with --config"},
+		{configuration, 0, wrongStructure, "globals, outputs or inputs are missing, empty, or something else than keys with values.", "the error says what to add"},
+		{configuration, 2, "", "The file of the job is a folder.", nameFiles},
+		{configuration, 3, "", "The file of the job does not exist.", nameFiles},
+		{configuration, 4, "", "The collector's file is a folder.", nameFiles},
+		{configuration, 5, "", "The collector's file does not exist.", nameFiles},
+		{configuration, 6, "Required configuration data is missing", "A key that must be set is not: a name, an id, enabled, services, the type of an output, or what the Collector Server writes.", "add the key that stands in front of the error"},
+		{configuration, 7, "", "The file is not YAML: indentation, brackets, colons or quotes.", lineBefore},
+		{configuration, 8, "", "The file is YAML, but no configuration can be read from it: a key twice, two documents, a tag, a text that is not UTF-8.", lineBefore},
+		{configuration, 9, "", "The file is not JSON, or a key is in it twice. Also for the collector's file of the Collector Server.", lineBefore},
+		{configuration, 10, "", "As 7, in the file of the job.", lineBefore},
+		{configuration, 11, "", "As 8, in the file of the job.", lineBefore},
+		{configuration, 12, "", "As 9, in the file of the job.", lineBefore},
+		{configuration, 13, "", "globals.name has other symbols than letters, digits, - and _. Dots, spaces and # become _ with a warning.", "choose another name"},
+		{configuration, 14, "", "The type of an output does not exist.", "write one of those that the error lists; the nearest is named"},
 		{initVariables, 0, "module_properties section does not exist on the configuration file or is empty. Contact Devo.", noModule, notHere},
 		{initVariables, 0, "credentials section does not exist on the configuration file or is empty", "An input needs no section credentials; what is missing is named by its own error (2, 4).", inService},
 		{initVariables, 1, "module_properties section is not a valid <dict> object. Contact Devo.", noModule, notHere},

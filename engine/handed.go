@@ -35,7 +35,9 @@ func (d *delivery) quiet() <-chan time.Time {
 
 // ask calls the sink. After an error it has forgotten all that it did not confirm.
 func (d *delivery) ask(ctx context.Context, call func(context.Context) error) error {
+	began := time.Now()
 	err := d.call(ctx, call)
+	d.update(func(s *SinkStatus) { s.Seconds += time.Since(began).Seconds() })
 	if err == nil {
 		return nil
 	}

@@ -193,3 +193,36 @@ func TestLaggingSinkLosesNothingByAKill(t *testing.T) {
 		}
 	})
 }
+
+// loadedSink notes what it is told.
+type loadedSink struct {
+	laggingSink
+	loads []float64
+}
+
+func (s *loadedSink) Load(share float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads = append(s.loads, share)
+}
+
+// A Loaded sink knows before each epoch how much waits for it.
+func TestLoadedSinkIsToldHowMuchWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newDeliveryWorld(t, "out", "other")
+		sink := &loadedSink{laggingSink: laggingSink{fail: func(call int) bool { return call == 1 }}}
+		for range 3 {
+			w.commit()
+		}
+		w.env.Limits.OutboxBytes = w.env.Store.Backlog("out").Bytes / 2
+		_, stop := w.start("out", sink)
+		time.Sleep(time.Minute) // the epoch fails, is offered again, and is settled
+		w.commit()              // what waits for others does not count
+		share := float64(w.env.Store.Backlog("out").Bytes) / float64(w.env.Limits.OutboxBytes)
+		stop()
+		if want := []float64{1, 1, share}; !slices.Equal(sink.loads, want) || share >= 1 {
+			t.Errorf("got %v, want %v", sink.loads, want)
+		}
+	})
+}

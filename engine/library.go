@@ -144,6 +144,17 @@ func (s *Sources) Text(name string) ([]byte, bool) {
 // Builtin reports whether the file is the one inside the program.
 func (s *Sources) Builtin(name string) bool { return s.files[name].builtin }
 
+// paths lists the files that are not built in, as they are on disk.
+func (s *Sources) paths() []string {
+	var paths []string
+	for _, f := range s.files {
+		if !f.builtin {
+			paths = append(paths, f.display)
+		}
+	}
+	return paths
+}
+
 // byDisplay returns the text of the file that errors call display.
 func (s *Sources) byDisplay(display string) []byte {
 	for _, f := range s.files {

@@ -13,6 +13,7 @@ import (
 // Backlog is what waits for a sink, or for the slowest of all.
 type Backlog struct {
 	Chunks int64
+	Events int64
 	Bytes  int64     // compressed
 	Oldest time.Time // when the oldest was committed; zero if nothing waits
 }
@@ -193,6 +194,7 @@ func (s *Store) Backlog(sink string) Backlog {
 			b.Oldest = info.committed
 		}
 		b.Chunks++
+		b.Events += int64(info.events)
 		b.Bytes += info.size
 	}
 	return b

@@ -14,11 +14,25 @@ type problems struct {
 	file string
 	list []problem
 	seen map[string]bool // paths
+
+	broken bool // the file is not YAML
 }
 
 type problem struct {
-	line, col int
-	text      string
+	line, col  int
+	path, text string
+	id         *ErrorID // what Devo's collectors call it, or nil
+}
+
+func (p problem) String() string {
+	text := p.text
+	if p.id != nil {
+		text = p.id.Reason(text)
+	}
+	if p.path != "" {
+		text = p.path + ": " + text
+	}
+	return text
 }
 
 // add records a problem with what is at path. Only the first counts: what is wrong in the way it is
@@ -33,9 +47,15 @@ func (ps *problems) add(line, col int, path, format string, args ...any) {
 			ps.seen = map[string]bool{}
 		}
 		ps.seen[path] = true
-		text = path + ": " + text
 	}
-	ps.list = append(ps.list, problem{line, col, text})
+	ps.list = append(ps.list, problem{line: line, col: col, path: path, text: text})
+}
+
+// name gives all problems from the n-th on, counted from 0, the name that Devo's collectors have for them.
+func (ps *problems) name(n int, id *ErrorID) {
+	for i := range ps.list[n:] {
+		ps.list[n+i].id = id
+	}
 }
 
 // maxProblems is how many problems an error lists: nobody reads more at a time.
@@ -55,7 +75,7 @@ func (ps *problems) err() error {
 			lines = append(lines, errors.New(place(ps.file, p.line, p.col)+fmt.Sprintf("%d more problems from here on", len(sorted)-i)))
 			break
 		}
-		lines = append(lines, errors.New(place(ps.file, p.line, p.col)+p.text))
+		lines = append(lines, errors.New(place(ps.file, p.line, p.col)+p.String()))
 	}
 	return &Error{Code: CodeConfig, Err: errors.Join(lines...)}
 }

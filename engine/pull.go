@@ -341,6 +341,8 @@ func (p *Pull) commit() error {
 	}
 	p.staged = staging{}
 	p.Stats.Commits++
+	p.log.Debug("committed", "requests", p.Stats.Requests, "rows", p.Stats.Rows, "events", p.Stats.Events, "skipped", p.Stats.Skipped,
+		"duration", p.Now().Sub(p.started).Round(time.Millisecond).String(), "pulling_id", p.started.UnixMilli())
 	if p.committed != nil {
 		p.committed(c)
 	}

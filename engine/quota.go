@@ -85,6 +85,9 @@ func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
 	t := &Turn{quota: q, pull: p, pace: pace}
 	began := p.Clock()
 	wait, err := q.join(t, began)
+	if wait > 0 && err == nil {
+		p.log.Debug("waits for its turn in a quota", "wait", wait.String())
+	}
 	for ; wait > 0 && err == nil; wait, err = q.try(t, p.Clock()) {
 		if wait > maxPause+2*afterPause || !p.CanWait(wait) {
 			q.leave(t)

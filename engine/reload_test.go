@@ -169,29 +169,60 @@ def pull():
 	w.until("the end of the collector", func(s Status) bool { return len(s.Collectors) == 1 && len(s.Sinks) == 1 })
 }
 
-func TestScriptsFolderOfAConfigMap(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, counting)
-	// As kubelet mounts it: the files are links to ..data, which is a link to the current version.
-	folder := filepath.Join(w.dir, "mounted")
-	version := func(name, script string) {
-		if err := errors.Join(os.MkdirAll(filepath.Join(folder, name), 0o700),
-			os.WriteFile(filepath.Join(folder, name, "hello.star"), []byte(script), 0o600),
-			os.Symlink(name, filepath.Join(folder, "..tmp")),
-			os.Rename(filepath.Join(folder, "..tmp"), filepath.Join(folder, "..data"))); err != nil {
-			t.Fatal(err)
+// mapped makes a folder what kubelet mounts for a ConfigMap or a Secret, with other content each time: the
+// files are links to ..data, which is a link to the current version and is renamed over.
+func (w *world) mapped(folder, version string, files map[string]string) {
+	w.t.Helper()
+	dir := filepath.Join(w.dir, folder)
+	old, _ := os.Readlink(filepath.Join(dir, "..data"))
+	for name, text := range files {
+		w.write(filepath.Join(folder, version, name), text)
+	}
+	err := errors.Join(os.Symlink(version, filepath.Join(dir, "..tmp")), os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
+	for name := range files {
+		if old == "" {
+			err = errors.Join(err, os.Symlink("..data/"+name, filepath.Join(dir, name)))
 		}
 	}
-	version("..2026_01", counting)
-	if err := os.Symlink("..data/hello.star", filepath.Join(folder, "hello.star")); err != nil {
+	if old != "" {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, old)))
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestFoldersOfConfigMapsAndSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	config := func(greeting string) map[string]string {
+		return map[string]string{"config.yaml": strings.Replace(worldConfig, "hello: {}", "hello: {greeting: \""+greeting+"\"}", 1) +
+			"starling: {scripts: mounted}\n"}
+	}
+	script := func(prefix string) map[string]string {
+		return map[string]string{"hello.star": "greeting = setting(\"greeting\")\ndef pull():\n    send(\"" + prefix + ": %s\" % greeting)\n"}
+	}
+	comes := func(want string) {
+		t.Helper()
+		w.sink("out").until(t, want, func(got []string) bool { return slices.Contains(got, want) })
+	}
+	w.mapped("secrets", "..one", map[string]string{"greeting": "secret one"})
+	w.mapped("mounted", "..one", script("first"))
+	w.mapped("config", "..one", config("${file:secrets/greeting}"))
+	c, err := LoadConfig(filepath.Join(w.dir, "config", "config.yaml"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	w.write("config.yaml", worldConfig+"starling: {scripts: mounted}\n")
-	w.start()
-	w.sink("out").until(t, "an event of the first version", has(1))
-	version("..2026_02", "def pull():\n    send('second')\n")
-	os.RemoveAll(filepath.Join(folder, "..2026_01"))
-	w.sink("out").until(t, "an event of the second version", func(got []string) bool { return slices.Contains(got, "second") })
+	w.run(c, w.options())
+	comes("first: secret one")
+	w.mapped("mounted", "..two", script("second"))
+	comes("second: secret one")
+	w.mapped("secrets", "..two", map[string]string{"greeting": "secret two"})
+	comes("second: secret two")
+	w.mapped("config", "..two", config("no secret"))
+	comes("second: no secret")
+	w.mapped("config", "..three", map[string]string{"config.yaml": worldConfig + "nonsense: 1\n"})
+	w.until("the refusal", func(Status) bool { return strings.Contains(w.log.String(), "config.yaml:15:1: nonsense") })
 }
 
 func TestFolderBehindALinkIsFollowed(t *testing.T) {

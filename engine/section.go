@@ -27,8 +27,12 @@ type Section struct {
 	line, col int
 	mapping   *node // nil: nothing there
 	asked     map[string]bool
+	general   *node    // says, under keys with generalPrefix in front, what mapping does not; may be nil
 	ignored   []string // keys without effect
 }
+
+// generalPrefix is what Devo's collectors put in front of a key of outputs among the globals.
+const generalPrefix = "devo_sender_"
 
 func newSection(ps *problems, base, path string, line, col int, mapping *node) *Section {
 	return &Section{problems: ps, base: base, path: path, line: line, col: col, mapping: mapping, asked: map[string]bool{}}
@@ -78,12 +82,12 @@ func (s *Section) Text(key, def string) string {
 // Required returns a text that is not empty.
 func (s *Section) Required(key string) string {
 	if !s.Has(key) {
-		s.Errorf(key, "is missing")
+		s.missing(key, "")
 		return ""
 	}
 	text := s.Text(key, "")
 	if text == "" {
-		s.Errorf(key, "is empty") // unless Text has found more to say
+		s.missing(key, "it is empty") // unless Text has found more to say
 	}
 	return text
 }
@@ -353,6 +357,13 @@ func (s *Section) Errorf(key, format string, args ...any) {
 	s.problems.add(line, col, join(s.path, key), format, args...)
 }
 
+// missing records that key must be set, with what more there is to say.
+func (s *Section) missing(key, more string) {
+	n := len(s.problems.list)
+	s.Errorf(key, "%s", more)
+	s.problems.name(n, configurationID(6, ""))
+}
+
 // Err returns all problems, among them every key of the section that nobody asked for, or nil. The
 // error is an *Error with CodeConfig and has one line for each problem.
 func (s *Section) Err() error {
@@ -385,7 +396,10 @@ func unknownKey(key string, known []string) string {
 
 func (s *Section) find(key string) (entry, bool) {
 	s.asked[key] = true
-	return s.mapping.find(key)
+	if e, ok := s.mapping.find(key); ok {
+		return e, true
+	}
+	return s.general.find(generalPrefix + key)
 }
 
 func (s *Section) placeOf(key string) (line, col int) {
@@ -401,7 +415,7 @@ func (s *Section) placeOf(key string) (line, col int) {
 
 func (s *Section) wrong(e entry, want string) {
 	n := *e.value
-	n.secret = n.secret || looksSecret(e.key)
+	n.secret = n.secret || looksSecret(e.key) || namesIdentity(e.key)
 	s.Errorf(e.key, "got %s, want %s", n.shown(), want)
 }
 

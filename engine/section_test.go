@@ -33,8 +33,8 @@ func TestSectionReadsAndRefuses(t *testing.T) {
 		"text of digits":    {"0123", text, "0123", ""},
 		"text date":         {"2023-01-01", text, "2023-01-01", ""},
 		"required":          {"x", required, "x", ""},
-		"required absent":   {nil, required, "", "is missing"},
-		"required empty":    {"", required, "", "is empty"},
+		"required absent":   {nil, required, "", `CollectorConfigurationException [CODE:0006] Error in configuration, cause: "Required configuration data is missing"`},
+		"required empty":    {"", required, "", `CollectorConfigurationException [CODE:0006] Error in configuration, cause: "Required configuration data is missing: it is empty"`},
 		"required number":   {1, required, "", "got 1, want a text; put it in quotes"},
 		"int low":           {1, number, int64(1), ""},
 		"int high":          {65535, number, int64(65535), ""},
@@ -110,7 +110,7 @@ func TestSectionGathersEverything(t *testing.T) {
 		t.Error("Has is wrong: a key without a value is absent")
 	}
 	s.Errorf("spare", "does not go with %s", "port")
-	want := `test.yaml: address: is missing
+	want := `test.yaml: address: CollectorConfigurationException [CODE:0006] Error in configuration, cause: "Required configuration data is missing"
 test.yaml: port: got "x", want a whole number from 1 to 2
 test.yaml: token: got another type of value, want a text; put it in quotes
 test.yaml: spare: does not go with port

@@ -70,6 +70,15 @@ type Lagging interface {
 	Settle(ctx context.Context) error
 }
 
+// A Loaded is a Sink that does something else while much waits for it, such as one that compresses then.
+type Loaded interface {
+	Sink
+
+	// Load says, before the first Send of an epoch, which share of outbox_bytes waits for the sink: 0 is
+	// nothing, 1 a full outbox.
+	Load(share float64)
+}
+
 // CertificateWarning is how long before the end of a certificate Starling begins to speak of it.
 const CertificateWarning = 14 * 24 * time.Hour
 

@@ -59,6 +59,7 @@ type SinkStatus struct {
 	State     string        `json:"state"`  // ok, retrying
 	Events    int64         `json:"events"` // acknowledged since the start
 	Bytes     int64         `json:"bytes"`
+	Seconds   float64       `json:"seconds"`   // spent on sending and waiting for acknowledgements
 	Refused   int64         `json:"refused"`   // events that were refused for good
 	Cut       int64         `json:"cut"`       // of them, shortened and acknowledged
 	SetAside  int64         `json:"set_aside"` // of them, kept in a file
@@ -75,6 +76,7 @@ type SinkStatus struct {
 // BacklogStatus is what waits for delivery.
 type BacklogStatus struct {
 	Chunks     int64   `json:"chunks"`
+	Events     int64   `json:"events"`
 	Bytes      int64   `json:"bytes"` // compressed
 	AgeSeconds float64 `json:"age_seconds"`
 }
@@ -101,7 +103,7 @@ type ReloadStatus struct {
 const WindowCursor = "window"
 
 func backlogStatus(b Backlog, now time.Time) BacklogStatus {
-	s := BacklogStatus{Chunks: b.Chunks, Bytes: b.Bytes}
+	s := BacklogStatus{Chunks: b.Chunks, Events: b.Events, Bytes: b.Bytes}
 	if !b.Oldest.IsZero() {
 		s.AgeSeconds = now.Sub(b.Oldest).Seconds()
 	}

@@ -28,6 +28,7 @@ func (e *Engine) watch(ctx context.Context) {
 	defer poll.Stop()
 	last := e.seen
 	var vanished, tried time.Time
+	warned := map[string]bool{}
 	for {
 		force := false
 		select {
@@ -36,6 +37,7 @@ func (e *Engine) watch(ctx context.Context) {
 		case <-e.force:
 			force = true
 		case <-poll.C:
+			e.warnOfReplaced(last.sources, warned)
 		case <-events(hints):
 		}
 		is := e.look()
@@ -117,17 +119,7 @@ func (e *Engine) follow(w *fsnotify.Watcher) {
 	if w == nil {
 		return
 	}
-	e.mu.Lock()
-	files, scripts := append([]string(nil), e.config.Files...), e.config.ScriptsDir
-	for _, d := range e.deliveries {
-		if r, ok := d.sink.(Reloader); ok {
-			files = append(files, r.Files()...)
-		}
-	}
-	for _, c := range e.collectors {
-		files = append(files, c.script.Load().files...)
-	}
-	e.mu.Unlock()
+	files, scripts := e.followed()
 	for _, f := range files {
 		w.Add(filepath.Dir(f))
 	}
@@ -142,6 +134,40 @@ func (e *Engine) follow(w *fsnotify.Watcher) {
 			}
 			return nil
 		})
+	}
+}
+
+// followed returns the files that can change, beside the scripts, and the folder of these.
+func (e *Engine) followed() (files []string, scripts string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	files = append(files, e.config.Files...)
+	for _, d := range e.deliveries {
+		if r, ok := d.sink.(Reloader); ok {
+			files = append(files, r.Files()...)
+		}
+	}
+	for _, c := range e.collectors {
+		files = append(files, c.script.Load().files...)
+	}
+	return files, e.config.ScriptsDir
+}
+
+// warnOfReplaced says once of each file that it will not be seen to change any more. A file that is
+// mounted by itself stays what it was when another is renamed over it outside, as most editors do.
+func (e *Engine) warnOfReplaced(scripts *Sources, warned map[string]bool) {
+	files, _ := e.followed()
+	if scripts != nil {
+		files = append(files, scripts.paths()...)
+	}
+	for _, name := range files {
+		// Twice, for the first look may come between the two halves of a rename.
+		if warned[name] || !isReplaced(name) || !isReplaced(name) {
+			continue
+		}
+		warned[name] = true
+		e.options.Logger.Warn("a file that is mounted by itself was replaced outside, and here it is still the old one: "+
+			"restart the container, and mount the folder that the file is in, in place of the file", "file", name)
 	}
 }
 

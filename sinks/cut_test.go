@@ -23,6 +23,18 @@ var behindCutter = map[string]func(t *testing.T) (engine.Sink, *cutter, *sinktes
 		c := newCutter(t, "127.0.0.1:0", addressOf(d.Address()))
 		return d.open(t, map[string]any{"port": c.port(), "confirmation": "window"}), c, d.Receiver
 	},
+	"devo with gzip": func(t *testing.T) (engine.Sink, *cutter, *sinktest.Receiver) {
+		d := newDevoSide(t, devoServer, false)
+		c := newCutter(t, "127.0.0.1:0", addressOf(d.Address()))
+		return d.open(t, map[string]any{"port": c.port(), "threshold_for_using_gzip_in_transport_layer": -1, "compression_buffer_in_bytes": 5000}), c, d.Receiver
+	},
+	"devo with two connections": func(t *testing.T) (engine.Sink, *cutter, *sinktest.Receiver) {
+		d := newDevoSide(t, devoServer, false)
+		c := newCutter(t, "127.0.0.1:0", addressOf(d.Address()))
+		sink := open(t, "devo_platform", d.dir, d.config(map[string]any{"port": c.port(), "concurrent_connections": 2})).(*wideDevo)
+		sink.part = 1
+		return sink, c, d.Receiver
+	},
 	"syslog": func(t *testing.T) (engine.Sink, *cutter, *sinktest.Receiver) {
 		r := sinktest.NewReceiver(t, nil, false)
 		c := newCutter(t, "127.0.0.1:0", addressOf(r.Address()))

@@ -36,6 +36,7 @@ type epochs struct {
 
 	patience time.Duration // how long to wait for the receiver's end
 	timeout  time.Duration // how long one write may take
+	lifetime lifetime
 
 	confirmation confirmation
 	window       window
@@ -43,8 +44,9 @@ type epochs struct {
 
 	frames   framer
 	maxEvent maxEvent
-	buf      []byte
-	events   int // since the last successful Flush
+	zip      zipper
+	buf      []byte // what is written next
+	events   int    // since the last successful Flush
 	link     *link
 	spare    *spare
 }
@@ -59,12 +61,9 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 		return s.failed(ctx, err)
 	}
 	for i := range events {
-		before := len(s.buf)
-		s.buf = s.frames.append(s.buf, &events[i])
-		if err := s.maxEvent.check(len(s.buf)-before, &events[i], s.events); err != nil {
+		if err := s.add(ctx, &events[i]); err != nil {
 			return s.failed(ctx, err)
 		}
-		s.events++
 		if len(s.buf) < bufferSize {
 			continue
 		}
@@ -73,7 +72,7 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 		}
 		// The next epoch will need a connection soon: there is more than one write of this one.
 		if s.spare == nil && !s.confirmation.windowed() {
-			s.spare = newSpare(s.dial)
+			s.spare = newSpare(s.dial, s.lifetime.idle)
 		}
 	}
 	return nil
@@ -81,15 +80,41 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 
 // begin ends a connection that has lasted over epochs, if it is over or to be renewed.
 func (s *epochs) begin(ctx context.Context) error {
+	if s.events > 0 {
+		return nil
+	}
+	s.zip.begin()
 	switch {
-	case s.events > 0 || s.link == nil:
+	case s.link == nil:
 	case len(s.window.epochs) == 0 && s.link.isOver():
 		s.reset((*link).close)
-	case s.link.config != s.config() || time.Since(s.link.made) > maxAge:
+	case s.link.config != s.config() || s.lifetime.over(s.link):
 		return s.settle(ctx)
 	}
 	return nil
 }
+
+// add makes a frame of e.
+func (s *epochs) add(ctx context.Context, e *engine.Event) error {
+	into := &s.buf
+	if s.zip.on {
+		into = &s.zip.frames
+	}
+	before := len(*into)
+	*into = s.frames.append(*into, e)
+	if err := s.maxEvent.check(len(*into)-before, e, s.events); err != nil {
+		return err
+	}
+	s.events++
+	if len(s.zip.frames) > s.zip.size {
+		s.buf = s.zip.flush(s.buf)
+		return context.Cause(ctx) // what compresses well may not be written for long
+	}
+	return nil
+}
+
+// Load notes how full the outbox is, which the threshold of gzip goes by.
+func (s *epochs) Load(share float64) { s.zip.load = share }
 
 // Flush ends the connection and returns nil when the receiver has ended it too, having read it all. With
 // the window the connection goes on, and the epoch is confirmed later.
@@ -110,7 +135,7 @@ func (s *epochs) Flush(ctx context.Context) error {
 
 // hand writes what is left of the epoch.
 func (s *epochs) hand(ctx context.Context) error {
-	if err := s.put(ctx); err != nil {
+	if err := s.putRest(ctx); err != nil {
 		return s.failed(ctx, err)
 	}
 	if s.link.isOver() {
@@ -154,7 +179,7 @@ func (s *epochs) settle(ctx context.Context) error {
 }
 
 func (s *epochs) end(ctx context.Context) error {
-	if err := s.put(ctx); err != nil {
+	if err := s.putRest(ctx); err != nil {
 		return err
 	}
 	err := s.finish(ctx, s.patience)
@@ -177,6 +202,12 @@ func (s *epochs) finish(ctx context.Context, patience time.Duration) error {
 		return err
 	}
 	return s.confirmation.judge(s.link.err)
+}
+
+// putRest leaves nothing of the epoch in a buffer.
+func (s *epochs) putRest(ctx context.Context) error {
+	s.buf = s.zip.flush(s.buf)
+	return s.put(ctx)
 }
 
 // put writes the buffer, on a new connection if there is none.
@@ -220,15 +251,20 @@ func (s *epochs) reset(end func(*link)) {
 		end(s.link)
 		s.link = nil
 	}
-	s.buf, s.events = s.buf[:0], 0
+	s.buf, s.zip.frames, s.events = s.buf[:0], s.zip.frames[:0], 0
 }
 
-// failed drops the epoch and says why it failed, in words for the person who reads the log. It drops
-// the spare too: what happened to one connection may have happened to the other.
-func (s *epochs) failed(ctx context.Context, err error) error {
+// forget drops what is not confirmed. It drops the spare too: what happened to one connection may have
+// happened to the other.
+func (s *epochs) forget() {
 	s.dropSpare()
 	s.confirm()
 	s.window.settle()
+}
+
+// failed drops the epoch and says why it failed, in words for the person who reads the log.
+func (s *epochs) failed(ctx context.Context, err error) error {
+	s.forget()
 	if ctx.Err() != nil {
 		s.reset((*link).close)
 		return &engine.Error{Code: engine.CodeCanceled, Op: s.op, Err: context.Cause(ctx)}

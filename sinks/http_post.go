@@ -180,7 +180,7 @@ func (s *posts) Reload() error {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext: newDialer().DialContext, TLSClientConfig: config, TLSHandshakeTimeout: connectTimeout,
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: spareAge, DisableCompression: true, MaxResponseHeaderBytes: maxReply,
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: maxIdle, DisableCompression: true, MaxResponseHeaderBytes: maxReply,
 		},
 	})
 	if before != nil {

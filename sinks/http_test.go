@@ -284,7 +284,7 @@ func TestHTTPConfiguration(t *testing.T) {
 		values map[string]any
 		want   string
 	}{
-		{nil, "url: is missing"},
+		{nil, `url: CollectorConfigurationException [CODE:0006]`},
 		{map[string]any{"url": "logs.example.com"}, "want a URL such as"},
 		{map[string]any{"url": "https://user:pass@logs.example.com"}, "without a password in it"},
 		{map[string]any{"url": "https://logs.example.com", "auth_header": "X-Key"}, "is nothing without auth_token"},

@@ -5,55 +5,78 @@ import (
 	"testing"
 	"time"
 
+	"starling/engine"
 	"starling/sinks/sinktest"
 )
 
-// A connection with a window, and a session of RELP, are renewed when they have had their time: nothing is
-// lost, nothing comes twice or out of order, and what the old one had is confirmed.
+// A connection with a window, and a session of RELP, are renewed when they have had their time, or were idle for
+// too long: nothing is lost, nothing comes twice or out of order, and what the old one had is confirmed.
 func TestOldConnectionsAreRenewedInOrder(t *testing.T) {
 	t.Parallel()
-	t.Run("window", func(t *testing.T) {
-		t.Parallel()
-		receiver := sinktest.NewReceiver(t, nil, false)
-		sink := openSyslog(t, receiver)
-		sink.confirmation.mode = byWindow
-		events := sinktest.Events(0, 500)
-		for i := range 5 {
-			if err := errors.Join(sink.Send(t.Context(), events[100*i:100*i+100]), sink.Flush(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-			if sink.Confirmed() != uint64(i) {
-				t.Fatalf("%d epochs are confirmed, want %d: of all older connections", sink.Confirmed(), i)
-			}
-			sink.link.made = sink.link.made.Add(-maxAge - time.Second)
+	for _, c := range []struct {
+		name    string
+		config  map[string]any
+		passes  func(*link)
+		renewed bool
+	}{
+		{"older than an hour", nil, func(l *link) { l.made = time.Now().Add(-time.Hour - time.Second) }, true},
+		{"not so old", nil, func(l *link) { l.made = time.Now().Add(-59 * time.Minute) }, false},
+		{"older than set", map[string]any{"connection_max_age": "5m"}, func(l *link) { l.made = time.Now().Add(-5*time.Minute - time.Second) }, true},
+		{"idle for 20 s", nil, func(l *link) { l.used = time.Now().Add(-20 * time.Second) }, true},
+		{"idle for less", map[string]any{"connection_max_idle": "30m"}, func(l *link) { l.used = time.Now().Add(-29 * time.Minute) }, false},
+		{"idle for longer than set", map[string]any{"connection_max_idle": 90}, func(l *link) { l.used = time.Now().Add(-91 * time.Second) }, true},
+	} {
+		for _, kind := range []string{"window", "relp"} {
+			t.Run(kind+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				renewals(t, kind, c.config, c.passes, c.renewed)
+			})
 		}
-		if err := sink.Settle(t.Context()); err != nil || sink.Confirmed() != 5 || receiver.Connections() != 5 {
-			t.Errorf("got %v, %d epochs confirmed on %d connections, want 5 on 5", err, sink.Confirmed(), receiver.Connections())
+	}
+}
+
+func renewals(t *testing.T, kind string, config map[string]any, passes func(*link), renewed bool) {
+	var sink engine.Sink
+	var receiver *sinktest.Receiver
+	var connection func() *link
+	if kind == "window" {
+		receiver = sinktest.NewReceiver(t, nil, false)
+		s := openWindow(t, receiver, config)
+		sink, connection = s, func() *link { return s.link }
+	} else {
+		receiver = sinktest.NewRelpReceiver(t, nil)
+		s := openRelp(t, receiver, config)
+		sink, connection = s, func() *link { return s.session.link }
+	}
+	events := sinktest.Events(0, 500)
+	for i := range 5 {
+		if err := sink.Send(t.Context(), events[100*i:][:50]); err != nil {
+			t.Fatal(err)
 		}
-		wantInOrder(t, receiver, 500)
-	})
-	t.Run("relp", func(t *testing.T) {
-		t.Parallel()
-		receiver := sinktest.NewRelpReceiver(t, nil)
-		sink := openRelp(t, receiver, nil)
-		events := sinktest.Events(0, 500)
-		for i := range 5 {
-			// In the middle of an epoch it is not renewed.
-			for half := range 2 {
-				if err := sink.Send(t.Context(), events[100*i+50*half:][:50]); err != nil {
-					t.Fatal(err)
-				}
-				sink.session.made = sink.session.made.Add(-maxAge - time.Second)
-			}
-			if err := sink.Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+		if l := connection(); l != nil {
+			passes(l) // in the middle of an epoch it is not renewed
 		}
-		if receiver.Connections() != 5 {
-			t.Errorf("%d sessions, want 5", receiver.Connections())
+		if err := errors.Join(sink.Send(t.Context(), events[100*i+50:][:50]), sink.Flush(t.Context())); err != nil {
+			t.Fatal(err)
 		}
-		wantInOrder(t, receiver, 500)
-	})
+		if lagging, ok := sink.(engine.Lagging); ok && renewed && lagging.Confirmed() != uint64(i) {
+			t.Fatalf("%d epochs are confirmed, want %d: of all older connections", lagging.Confirmed(), i)
+		}
+		passes(connection())
+	}
+	if lagging, ok := sink.(engine.Lagging); ok {
+		if err := lagging.Settle(t.Context()); err != nil || lagging.Confirmed() != 5 {
+			t.Errorf("got %v, %d epochs confirmed", err, lagging.Confirmed())
+		}
+	}
+	want := 1
+	if renewed {
+		want = 5
+	}
+	if got := receiver.Connections(); got != want {
+		t.Errorf("%d connections, want %d", got, want)
+	}
+	wantInOrder(t, receiver, 500)
 }
 
 // wantInOrder wants so many events of sinktest, each once.

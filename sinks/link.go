@@ -18,8 +18,6 @@ const (
 	// A receiver that says it is done closes its socket at once; this is how long the segment that
 	// says whether it did so in order may take.
 	closingTimeout = 2 * time.Second
-	// maxAge is how long a connection may last over epochs. The next one resolves the receiver's name anew.
-	maxAge = time.Hour
 )
 
 // newDialer returns one whose connections notice a dead peer in about 30 s; with Go's defaults it takes
@@ -45,6 +43,7 @@ type link struct {
 	wire   *wire       // below TLS, or the stream itself
 	config *tls.Config // what it was made with
 	made   time.Time
+	used   time.Time // when something was written
 
 	over  chan struct{} // closed when the receiver's stream is over, for good or bad
 	ended chan struct{} // closed when it is also known how the connection ended
@@ -60,7 +59,8 @@ func dialTCP(ctx context.Context, t target, config *tls.Config, listen func(io.R
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	l := &link{tcp: tcp, wire: &wire{TCPConn: tcp}, config: config, made: time.Now(), over: make(chan struct{}), ended: make(chan struct{})}
+	now := time.Now()
+	l := &link{tcp: tcp, wire: &wire{TCPConn: tcp}, config: config, made: now, used: now, over: make(chan struct{}), ended: make(chan struct{})}
 	l.stream = l.wire
 	if config != nil {
 		secure := tls.Client(l.wire, config)
@@ -177,6 +177,7 @@ func drain(r io.Reader) error {
 
 // write writes b, within timeout and before ctx ends.
 func (l *link) write(ctx context.Context, timeout time.Duration, b []byte) error {
+	l.used = time.Now()
 	return l.bounded(ctx, timeout, func() error {
 		_, err := l.stream.Write(b)
 		return err

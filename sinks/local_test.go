@@ -346,7 +346,7 @@ func TestUnknownTypeIsToldWithWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, near := range map[string]string{"devo": "", "devo_plattform": "devo_platform", "Syslog": "syslog", "stdot": "stdout"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, kafka, nats, relay, relp, sidecar, stdout, syslog")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: CollectorConfigurationException [CODE:0014] Error in configuration, cause: \"unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, kafka, nats, relay, relp, sidecar, stdout, syslog")
 		if near != "" {
 			wantError(t, err, `did you mean "`+near+`"?`)
 		}
@@ -368,18 +368,23 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 			"compression_buffer_in_bytes": 51200, "concurrent_connections": 1}), nil},
 		{"names of the job file", "relay", map[string]any{"url": "collector-us.devo.io", "chain_loc": "chain.crt", "cert_loc": "client.crt", "key_loc": "client.key"}, nil},
 		{"misspelt key", "devo_platform", d.config(map[string]any{"adress": "x"}), []string{"adress", "did you mean", "address"}},
-		{"more than one connection", "devo_platform", d.config(map[string]any{"concurrent_connections": 2}), []string{"concurrent_connections"}},
+		{"too many connections", "devo_platform", d.config(map[string]any{"concurrent_connections": 17}), []string{"concurrent_connections", "1 to 16"}},
+		{"gzip out of range", "relay", d.config(map[string]any{"threshold_for_using_gzip_in_transport_layer": 1.2, "compression_level": 0,
+			"compression_buffer_in_bytes": 10485761}), []string{"from -1 to 1.1", "from 1 to 9", "from 1 to 10485760"}},
+		{"gzip where nobody knows it", "in_house_relay", map[string]any{"address": "::1", "port": 13000, "compression_level": 6}, []string{"compression_level", "unknown key"}},
+		{"lifetime out of range", "devo_platform", d.config(map[string]any{"connection_max_age": 0, "connection_max_idle": "2h"}),
+			[]string{"connection_max_age", "connection_max_idle", "1h0m0s"}},
 		{"other transport", "devo_platform", d.config(map[string]any{"type": "TCP"}), []string{"type", "SSL"}},
 		{"port in the address", "devo_platform", d.config(map[string]any{"address": "collector-us.devo.io:443"}), []string{"address", "the port has its own key"}},
 		{"URL as address", "syslog", map[string]any{"address": "https://x", "port": 1}, []string{"want a host name"}},
 		{"no port", "syslog", map[string]any{"address": "127.0.0.1"}, []string{"port", "is missing"}},
 		{"bad port", "syslog", map[string]any{"address": "127.0.0.1", "port": 70000}, []string{"1 to 65535"}},
-		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "is missing"}},
+		{"no address", "in_house_relay", map[string]any{"port": 13000}, []string{"address", "data is missing"}},
 		{"all keys of syslog", "sidecar", map[string]any{"address": "::1", "port": 13000, "hostname": "h", "multiline": true,
-			"concurrent_connections": 4, "period_sender_stats_in_seconds": 300, "confirm_timeout": 5}, nil},
+			"concurrent_connections": 4, "period_sender_stats_in_seconds": 300, "confirm_timeout": 5, "connection_max_age": "30m", "connection_max_idle": 25}, nil},
 		{"bad destination", "console", map[string]any{"destination": "stderr"}, []string{"destination"}},
 		{"bad format", "console", map[string]any{"format": "xml"}, []string{"format", "devo, body"}},
-		{"file without path", "file", map[string]any{}, []string{"path", "is missing"}},
+		{"file without path", "file", map[string]any{}, []string{"path", "data is missing"}},
 		{"what becomes of rotated files, without rotation", "file", map[string]any{"path": "x", "keep": 3, "compress": true},
 			[]string{"keep: is for files that rotated; set rotate_bytes or rotate_every too", "compress: is for files"}},
 		{"rotates at each event", "file", map[string]any{"path": "x", "rotate_bytes": 1}, []string{"rotate_bytes: got 1, want a size from 1024"}},
@@ -387,7 +392,7 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 		{"all keys of kafka", "kafka", map[string]any{"brokers": "a.example:9092, b.example:9092", "topic": "events", "record_key": "none", "format": "devo",
 			"compression": "lz4", "max_event_bytes": "512KiB", "type": "SSL", "chain": "chain.crt", "cert": "client.crt", "key": "client.key",
 			"sasl": "scram-sha-256", "user": "u", "password": "p", "confirm_timeout": 60}, nil},
-		{"kafka without anything", "kafka", nil, []string{"brokers: is missing", "topic: is missing"}},
+		{"kafka without anything", "kafka", nil, []string{"brokers: CollectorConfigurationException [CODE:0006]", "topic: CollectorConfigurationException [CODE:0006]"}},
 		{"URL as broker", "kafka", map[string]any{"brokers": "kafka://a.example:9092", "topic": "t"}, []string{"brokers: want host:port, several separated by commas"}},
 		{"broker without port", "kafka", map[string]any{"brokers": "a.example", "topic": "t"}, []string{`brokers: want host:port, several separated by commas, got "a.example"`}},
 		{"readable password of kafka", "kafka", map[string]any{"brokers": "a.example:9092", "topic": "t", "type": "TCP", "sasl": "plain", "user": "u", "password": "p"},
@@ -396,7 +401,7 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 		{"certificates without TLS", "kafka", map[string]any{"brokers": "a.example:9092", "topic": "t", "type": "TCP", "chain": "chain.crt"}, []string{"chain: is nothing with type: TCP"}},
 		{"all keys of nats", "nats", map[string]any{"servers": "a.example:4222,b.example:4222", "subject": "events.mail", "format": "frame", "deduplicate": true,
 			"window": 10, "max_event_bytes": "1MB", "type": "SSL", "chain": "chain.crt", "cert": "client.crt", "key": "client.key", "user": "u", "password": "p", "confirm_timeout": 5}, nil},
-		{"nats without anything", "nats", nil, []string{"servers: is missing", "subject: is missing"}},
+		{"nats without anything", "nats", nil, []string{"servers: CollectorConfigurationException [CODE:0006]", "subject: CollectorConfigurationException [CODE:0006]"}},
 		{"wildcard as subject", "nats", map[string]any{"servers": "a.example:4222", "subject": "events.>"}, []string{"subject: want a subject such as events.mail, without wildcards"}},
 		{"empty word in the subject", "nats", map[string]any{"servers": "a.example:4222", "subject": "events..mail"}, []string{"subject: want a subject such as"}},
 		{"two ways to sign in to nats", "nats", map[string]any{"servers": "a.example:4222", "subject": "e", "user": "u", "password": "p", "token": "t"}, []string{"token: is one way to sign in too many"}},
@@ -441,5 +446,13 @@ func TestHostname(t *testing.T) {
 		if got, want := receiver.Frames(), "<14>1970-01-01 00:00:00.000 "+c.want+" a.b: x"; len(got) != 1 || got[0] != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestOutputsOfLookupsAreRefusedWithWhatTookTheirPlace(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"lookup", "lookup_senders"} {
+		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: \""+name+"\": Devo has discontinued lookups", "Lookups REST API")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,61 @@ func TestSyslogKeepsWhatSinksPromise(t *testing.T) {
 		r := sinktest.NewReceiver(t, nil, false)
 		return networkFixture(openSyslog(t, r), r)
 	})
+}
+
+// always is what has everything sent as gzip members.
+var always = map[string]any{"threshold_for_using_gzip_in_transport_layer": -1}
+
+func TestDevoWithGzipKeepsWhatSinksPromise(t *testing.T) {
+	t.Parallel()
+	sinktest.Run(t, func(t *testing.T) sinktest.Fixture {
+		d := newDevoSide(t, devoServer, false)
+		f := networkFixture(d.open(t, always), d.Receiver)
+		t.Cleanup(func() {
+			if n := d.Members(); n == 0 && len(d.Frames()) > 0 {
+				t.Error("nothing was compressed")
+			}
+		})
+		return f
+	})
+}
+
+// Two connections, compressed, with octet counting.
+func TestDevoWithTwoConnectionsKeepsWhatSinksPromise(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]map[string]any{
+		"plain": {},
+		"gzip":  {"threshold_for_using_gzip_in_transport_layer": -1, "multiline": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sinktest.Run(t, func(t *testing.T) sinktest.Fixture {
+				d := newDevoSide(t, devoServer, name == "gzip")
+				more := maps.Clone(more)
+				more["concurrent_connections"] = 2
+				sink := open(t, "relay", d.dir, d.config(more)).(*wideDevo)
+				return wideFixture(sink, sink.parallel, d.Receiver)
+			})
+		})
+	}
+}
+
+func TestSyslogWithTwoConnectionsAndAWindowKeepsWhatSinksPromise(t *testing.T) {
+	t.Parallel()
+	sinktest.Run(t, func(t *testing.T) sinktest.Fixture {
+		r := sinktest.NewReceiver(t, nil, false)
+		host, port := r.Address()
+		sink := open(t, "syslog", "", map[string]any{"address": host, "port": port, "concurrent_connections": 2, "confirmation": "window"}).(*parallel)
+		return wideFixture(sink, sink, r)
+	})
+}
+
+// wideFixture has even a few events spread over the connections.
+func wideFixture(sink engine.Sink, p *parallel, r *sinktest.Receiver) sinktest.Fixture {
+	p.part = 100
+	f := networkFixture(sink, r)
+	f.Unordered = true
+	return f
 }
 
 func networkFixture(sink engine.Sink, r *sinktest.Receiver) sinktest.Fixture {
@@ -323,7 +379,8 @@ func TestSpareIsDroppedWhenOld(t *testing.T) {
 	t.Parallel()
 	// The clock of the bubble jumps only while all in it wait for time; a link made outside does not hinder that.
 	receiver := sinktest.NewReceiver(t, nil, false)
-	sink := openSyslog(t, receiver)
+	host, port := receiver.Address()
+	sink := open(t, "syslog", "", map[string]any{"address": host, "port": port, "connection_max_idle": 7}).(*epochs)
 	made, err := sink.dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -332,10 +389,10 @@ func TestSpareIsDroppedWhenOld(t *testing.T) {
 		begun := time.Now()
 		s := newSpare(func(context.Context) (*link, error) {
 			return &link{tcp: made.tcp, over: make(chan struct{}), ended: closedChannel()}, nil
-		})
+		}, sink.lifetime.idle)
 		<-s.gone
-		if age := time.Since(begun); age != spareAge || age >= 30*time.Second {
-			t.Errorf("dropped after %s, want %s", age, spareAge)
+		if age := time.Since(begun); age != 7*time.Second {
+			t.Errorf("dropped after %s, want %s", age, 7*time.Second)
 		}
 		if s.take(t.Context()) != nil {
 			t.Error("taken after it was dropped")
@@ -351,7 +408,7 @@ func closedChannel() chan struct{} {
 
 func TestSpareThatCannotConnectIsNoError(t *testing.T) {
 	t.Parallel()
-	s := newSpare(func(context.Context) (*link, error) { return nil, io.ErrUnexpectedEOF })
+	s := newSpare(func(context.Context) (*link, error) { return nil, io.ErrUnexpectedEOF }, time.Minute)
 	if s.take(t.Context()) != nil {
 		t.Error("got a link")
 	}

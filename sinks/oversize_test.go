@@ -20,9 +20,16 @@ func TestMaxEventBytes(t *testing.T) {
 			host, port := r.Address()
 			return open(t, "syslog", "", map[string]any{"address": host, "port": port, "multiline": true, "max_event_bytes": most}), r.Frames
 		},
+		"syslog over three connections": func(t *testing.T) (engine.Sink, func() []string) {
+			r := sinktest.NewReceiver(t, nil, false)
+			host, port := r.Address()
+			sink := open(t, "syslog", "", map[string]any{"address": host, "port": port, "max_event_bytes": most, "concurrent_connections": 3}).(*parallel)
+			sink.part = 1
+			return sink, r.Frames
+		},
 		"devo_platform": func(t *testing.T) (engine.Sink, func() []string) {
 			d := newDevoSide(t, devoServer, false)
-			return d.open(t, map[string]any{"max_event_bytes": most}), d.Frames
+			return d.open(t, map[string]any{"max_event_bytes": most, "threshold_for_using_gzip_in_transport_layer": -1}), d.Frames
 		},
 		"relp": func(t *testing.T) (engine.Sink, func() []string) {
 			r := sinktest.NewRelpReceiver(t, nil)

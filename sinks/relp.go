@@ -16,6 +16,7 @@ type relp struct {
 	config   func() *tls.Config // the present one; returns nil for plain TCP
 	explain  func(error) (text, hint string)
 	patience time.Duration // how long to wait for the next answer
+	lifetime lifetime
 	window   int
 
 	frames   framer
@@ -51,12 +52,15 @@ var (
 //	max_event_bytes  as for syslog
 //	window           events that may wait for their answers at a time, 1 to 100000 (128)
 //	confirm_timeout  seconds to wait for the next answer (30)
+//	connection_max_age   as for syslog
+//	connection_max_idle
 func newRelp(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := &relp{
 		target:   newTarget(out, 0),
 		explain:  explainNetwork,
 		patience: c.Seconds("confirm_timeout", 30*time.Second, time.Second, time.Hour),
+		lifetime: newLifetime(c),
 		window:   int(c.Int("window", 128, 1, 100_000)),
 		frames:   framer{host: c.Text("hostname", env.Hostname), lineFeeds: true},
 		maxEvent: newMaxEvent(c),
@@ -103,7 +107,7 @@ func (s *relp) begin(ctx context.Context) error {
 	if s.events > 0 {
 		return nil
 	}
-	if s.session != nil && (s.session.isOver() || s.session.config != s.config() || time.Since(s.session.made) > maxAge) {
+	if s.session != nil && (s.session.isOver() || s.session.config != s.config() || s.lifetime.over(s.session.link)) {
 		s.session.end()
 		s.session = nil
 	}

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -55,6 +56,44 @@ func TestRsyslogReceivesEverythingIntact(t *testing.T) {
 				}
 			}
 			wantReceived(t, filepath.Join(d.dir, "received"), events)
+		})
+	}
+}
+
+const (
+	rsyslogPlainConf = `
+global(workDirectory="DIR" maxMessageSize="256k" parser.escapeControlCharactersOnReceive="off")
+INPUT
+template(name="raw" type="string" string="%rawmsg%\n")
+action(type="omfile" file="DIR/received" template="raw")
+`
+	inputPtcp = `module(load="imptcp")
+input(type="imptcp" address="ADDRESS" port="20514" supportOctetCountedFraming="on")`
+)
+
+func TestRsyslogReceivesOctetCountingAndRELPIntact(t *testing.T) {
+	rsyslogd := findRsyslog(t)
+	for i, c := range []struct {
+		name, kind, input string
+		values            map[string]any
+	}{
+		{"TCP with octet counting", "syslog", inputPtcp, map[string]any{"multiline": true, "confirmation": fin}},
+		{"RELP", "relp", inputRelp, map[string]any{"type": "TCP", "window": 5000}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir, address := t.TempDir(), fmt.Sprintf("127.%d.%d.%d", 11+i, os.Getpid()>>8&0xff, 1+os.Getpid()&0x7f)
+			config := strings.Replace(rsyslogPlainConf, "INPUT", c.input, 1)
+			waitForPort(t, runRsyslog(t, rsyslogd, dir, strings.NewReplacer("ADDRESS", address, "DIR", dir).Replace(config)), address, 20514)
+			values := map[string]any{"address": address, "port": 20514, "confirm_timeout": 60}
+			maps.Copy(values, c.values)
+			sink, events := open(t, c.kind, "", values), variedEvents(100_000)
+			for epoch := range slices.Chunk(events, 7001) {
+				if err := offer(t.Context(), sink, epoch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantReceived(t, filepath.Join(dir, "received"), events)
 		})
 	}
 }

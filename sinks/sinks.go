@@ -5,6 +5,7 @@
 package sinks
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,9 +48,13 @@ type Env struct {
 // connects to nothing: a destination that is down is no reason not to start.
 func New(out engine.Output, env Env) (engine.Sink, error) {
 	open, ok := kinds[out.Type]
+	if !ok && strings.Contains(strings.ToLower(out.Type), "lookup") {
+		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: fmt.Errorf("%q: %s", out.Type, engine.LookupsGone)}
+	}
 	if !ok {
-		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: fmt.Errorf("unknown type %q%s; known types are %s",
-			out.Type, didYouMean(out.Type), strings.Join(Kinds(), ", "))}
+		id := engine.ErrorID{Class: "CollectorConfigurationException", Number: 14}
+		return nil, &engine.Error{Code: engine.CodeConfig, Op: out.Place, Err: errors.New(id.Reason(fmt.Sprintf("unknown type %q%s; known types are %s",
+			out.Type, didYouMean(out.Type), strings.Join(Kinds(), ", "))))}
 	}
 	return open(out, env)
 }

@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// spareAge is how long a spare connection may wait: Devo's balancer drops idle ones after 30 s.
-const spareAge = 20 * time.Second
-
 // spare is a connection made ahead of need, so that the end of one epoch and the handshake of the
 // next do not add up. Nothing is written to it before it is taken.
 type spare struct {
@@ -16,7 +13,8 @@ type spare struct {
 	cancel context.CancelFunc
 }
 
-func newSpare(dial func(context.Context) (*link, error)) *spare {
+// newSpare makes one that waits for idle at most.
+func newSpare(dial func(context.Context) (*link, error), idle time.Duration) *spare {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &spare{ready: make(chan *link), gone: make(chan struct{}), cancel: cancel}
 	go func() {
@@ -26,7 +24,7 @@ func newSpare(dial func(context.Context) (*link, error)) *spare {
 		if err != nil {
 			return // whoever needs the connection dials again and gets the error
 		}
-		timer := time.NewTimer(spareAge)
+		timer := time.NewTimer(idle)
 		defer timer.Stop()
 		select {
 		case s.ready <- l:

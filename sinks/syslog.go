@@ -28,22 +28,40 @@ import (
 //	replay_window    with window: an event counts as delivered when the receiver's kernel has taken this
 //	                 many more bytes, and at least twice what it offers to hold (8MiB)
 //	replay_age       with window: or this many seconds after it was taken, if the connection goes on (15)
+//	concurrent_connections
+//	                 how many connections an epoch is spread over, 1 to 16; with more than one, events
+//	                 arrive in no order between them (1)
+//	connection_max_age
+//	                 seconds after which a connection is not used for another epoch (3600)
+//	connection_max_idle
+//	                 seconds that a connection is kept with nothing to send (20: Devo's balancer drops
+//	                 it after 30)
+//
+// An epoch has connections of its own, so the last two count where one goes on over epochs, which is
+// with window, and for the connection that is made ahead of need.
 //
 // With window, what the receiver's kernel has and its program does not read for longer is lost if the
 // program is killed then, and a pause makes the next events wait for replay_age.
 //
-// concurrent_connections and period_sender_stats_in_seconds of Devo's collectors are accepted and not
-// used: order needs one connection, and statistics are metrics.
+// Frames are sent as they are: receivers of plain syslog, the in-house relay among them, do not know gzip.
+// period_sender_stats_in_seconds, 60 to 1800, is how often the log says what this output has acknowledged.
 func newSyslog(out engine.Output, env Env) (engine.Sink, error) {
 	c := out.Config
 	s := newEpochs(out, env, 0, auto, fin, byWindow)
 	s.config = func() *tls.Config { return nil }
-	c.Ignore("concurrent_connections", "period_sender_stats_in_seconds")
+	connections := newConnections(c)
+	c.Ignore("period_sender_stats_in_seconds")
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
+	if connections > 1 {
+		return newParallel(s, connections), nil
+	}
 	return s, nil
 }
+
+// newConnections reads how many there are at a time.
+func newConnections(c *engine.Section) int { return int(c.Int("concurrent_connections", 1, 1, 16)) }
 
 // newEpochs reads the keys that syslog and devo have in common. A port of 0 means that there is no default.
 func newEpochs(out engine.Output, env Env, port int64, confirmations ...string) *epochs {
@@ -55,7 +73,8 @@ func newEpochs(out engine.Output, env Env, port int64, confirmations ...string) 
 		explain:      explainNetwork,
 		patience:     c.Seconds("confirm_timeout", confirmTimeout, time.Second, time.Hour),
 		timeout:      writeTimeout,
-		confirmation: confirmation{mode: c.Choice("confirmation", auto, confirmations...), log: env.Logger, op: t.op},
+		lifetime:     newLifetime(c),
+		confirmation: newConfirmation(c.Choice("confirmation", auto, confirmations...), env.Logger, t.op),
 		maxEvent:     newMaxEvent(c),
 		window: window{
 			size: c.Bytes("replay_window", 8<<20, 0, 1<<30),

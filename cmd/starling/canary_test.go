@@ -39,6 +39,8 @@ var canaries = map[string]string{
 	"a new refresh token":                    "rt_C1pGu6BzIk3~",
 	"the key of refresh tokens":              "key+/O7sXl4HqYd0&=0123456789abcdef",
 	"the password of PKCS#12":                "p12'F3jTb8WmZa6 \"",
+	"the tenant's id":                        "dir-N9vBc4XsDg2-",
+	"the client's id":                        "app-Y5kRe7UoPi3-",
 }
 
 func core(secret string) string {
@@ -53,11 +55,12 @@ opaque = config.secret("opaque")
 signed = config.secret("signed")
 user = config.secret("user_pass")
 plain = config.string("login_password")
+tenant, app_id = config.string("tenant_id"), config.string("client_id")
 mode = config.string("mode")
 base = config.url("base_url")
 other = config.url("other_url")
 
-tokens = oauth.client_credentials(base + "/token" + ("" if mode != "token" else "/bad"), client_id = "id", client_secret = client_secret, scope = "x", params = {"more": opaque})
+tokens = oauth.client_credentials(base + "/token" + ("" if mode != "token" else "/bad/" + tenant), client_id = app_id, client_secret = client_secret, scope = "x", params = {"more": opaque})
 retry = http.retry(times = 1, backoff = "1ms", cap = "1ms")
 headers = {"X-Key": api_key, "X-Plain": plain}
 api = http.client(base, auth = tokens, headers = headers, retry = retry)
@@ -65,26 +68,26 @@ basic = http.client(base, auth = http.basic("user", user), headers = headers, re
 away = http.client(other, auth = http.api_key(opaque), retry = retry)
 
 def proved(**proof):
-    return http.client(base, auth = oauth.client_credentials(base + "/token/bad", client_id = "id", scope = "x", **proof), retry = retry)
+    return http.client(base, auth = oauth.client_credentials(base + "/token/bad", client_id = app_id, scope = "x", **proof), retry = retry)
 
 by_pem = proved(certificate = oauth.certificate(config.file("pem_file")))
 by_pfx = proved(certificate = oauth.certificate(config.file("pfx_file"), password = config.secret("pfx_password"), alg = "RS256"))
 by_file = proved(assertion_file = config.file("assertion_file"))
 
 def refreshed(path):
-    return http.client(base, auth = oauth.refresh_token(base + path, client_id = "id", refresh_token = config.secret("refresh_token"), key = config.secret("refresh_key")), headers = headers, retry = retry)
+    return http.client(base, auth = oauth.refresh_token(base + path, client_id = app_id, refresh_token = config.secret("refresh_token"), key = config.secret("refresh_key")), headers = headers, retry = retry)
 
 once, twice = refreshed("/token/bad"), refreshed("/token")
 table = devo.table("my.app.canary", key = [field("id")])
 print("loaded", client_secret, plain, api, tokens, user)
 
 def pull():
-    print("pulls", mode, client_secret, [api_key], {"a": opaque}, plain)
+    print("pulls", mode, client_secret, [api_key], {"a": opaque}, plain, tenant, [app_id])
     log.warn("at work", secret = client_secret, text = plain, list = [signed, plain], mode = mode)
     log.debug(plain + " and " + str(opaque))
-    query = {"signed": signed, "sig": opaque, "plain": plain}
+    query = {"signed": signed, "sig": opaque, "plain": plain, "tenant": tenant, "client": app_id}
     if mode == "fail":
-        fail("it failed", client_secret, plain, [api_key], api)
+        fail("it failed", client_secret, plain, tenant, app_id, [api_key], api)
     if mode == "key":
         return {}[plain]
     if mode == "int":
@@ -211,6 +214,8 @@ inputs:
     request_period_in_seconds: 1
     base_url: "%s"
     credentials:
+      tenant_id: '%s'
+      client_id: '%s'
       client_secret: ${secret:client_secret}
       api_key: ${file:api.key}
       opaque: ${CANARY_OPAQUE}
@@ -224,7 +229,7 @@ inputs:
       refresh_token: '%s'
       refresh_key: '%s'
     services:
-%s`, format, api, canaries["a secret in the query"], canaries["the user's password"], strings.ReplaceAll(canaries["a password that is read as a string"], "'", "''"),
+%s`, format, api, canaries["the tenant's id"], canaries["the client's id"], canaries["a secret in the query"], canaries["the user's password"], strings.ReplaceAll(canaries["a password that is read as a string"], "'", "''"),
 		strings.ReplaceAll(canaries["the password of PKCS#12"], "'", "''"), canaries["a refresh token"], canaries["the key of refresh tokens"], &services))
 	return dir, strings.Split(string(key), "\n")[1], strings.Split(app[strings.Index(app, "-----BEGIN RSA"):], "\n")[2]
 }
@@ -253,7 +258,7 @@ func TestCanariesAppearNowhere(t *testing.T) {
 	seen := map[string]string{}
 	secrets := map[string]string{}
 	var pemLine string
-	for _, format := range []string{"text", "json"} {
+	for _, format := range []string{"text", "json", "devo"} {
 		var dir string
 		dir, pemLine, secrets["the key of the application, "+format] = canaryDir(t, api.URL, untrusted.URL, format)
 		var log lockedBuffer

@@ -59,7 +59,7 @@ is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 end
 	p.asDevoCollector(root)
 	root.AddGroup(&cobra.Group{ID: operate, Title: "Operate:"}, &cobra.Group{ID: write, Title: "Write scripts:"})
 	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "", "debug, info, warn or error (default: starling.log.level)")
-	root.PersistentFlags().StringVar(&p.logFormat, "log-format", "", "text or json (default: starling.log.format)")
+	root.PersistentFlags().StringVar(&p.logFormat, "log-format", "", "text, json or devo (default: starling.log.format)")
 	root.AddCommand(commands(p)...)
 	for _, c := range root.Commands() {
 		refuseUnknown(c)

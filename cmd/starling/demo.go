@@ -27,13 +27,17 @@ Graph, with pages, throttling, faults and rows that appear late) and a simulated
 writes a configuration, certificates and the scripts to a folder, and runs the real engine on
 them. Edit the script in that folder while it runs, and see the new version take over.
 
+With --outside it runs no engine: run one on that folder yourself, in a container or under a
+debugger, and kill it as you like.
+
 It ends by itself, and compares what Microsoft had with what Devo got: the exit code is 0 only
 if nothing is missing.`,
-		Example: "  starling demo\n  starling demo --api graph\n  starling demo --for 5m --rate 2000 --dir ./try",
+		Example: "  starling demo\n  starling demo --api graph\n  starling demo --for 5m --rate 2000 --dir ./try\n  starling demo --outside --for 1h --dir ./try",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
 	}
 	apiFlag(c, &d.api, "report")
+	c.Flags().BoolVar(&d.outside, "outside", false, "leave it to you to run a starling on the folder")
 	c.Flags().DurationVar(&d.duration, "for", time.Minute, "how long rows are made")
 	c.Flags().Float64Var(&d.rate, "rate", 200, "rows per second")
 	c.Flags().StringVar(&d.dir, "dir", "", "folder to work in (default: a new temporary one)")
@@ -46,6 +50,7 @@ type demo struct {
 	rate     float64
 	dir      string
 	api      string
+	outside  bool   // the engine is another process
 	name     string // of the service
 
 	world   *sim.World
@@ -79,6 +84,9 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	defer log.Close()
 	defer d.world.Close()
+	if d.outside {
+		return d.runOutside(ctx)
+	}
 	if err := d.start(ctx, log); err != nil {
 		return err
 	}
@@ -253,8 +261,12 @@ The difference  %d missing, %d that nobody sent, %d twice
 `, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates)
 	fmt.Fprintf(d.stdout, "Everything is in %s\n", d.dir)
 	if missing > 0 || extra > 0 || rows == 0 {
+		log := "what the starling that you ran has logged"
+		if !d.outside {
+			log = filepath.Join(d.dir, "starling.log")
+		}
 		return &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
-			missing, rows, extra, filepath.Join(d.dir, "starling.log"))}
+			missing, rows, extra, log)}
 	}
 	return nil
 }

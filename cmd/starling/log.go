@@ -21,20 +21,25 @@ const traceKey = "trace_id"
 // when setLevel is called with a new one.
 func (p *program) newLogger(config *engine.Config) (log *slog.Logger, setLevel func(*engine.Config), err error) {
 	format := cmp.Or(p.logFormat, config.LogFormat)
-	if format != "text" && format != "json" {
-		return nil, nil, usage("--log-format: got %q, want text or json", p.logFormat)
+	if format != "text" && format != "json" && format != "devo" {
+		return nil, nil, usage("--log-format: got %q, want text, json or devo", p.logFormat)
 	}
 	if err := new(slog.Level).UnmarshalText([]byte(cmp.Or(p.logLevel, config.LogLevel))); err != nil {
 		return nil, nil, usage("--log-level: got %q, want debug, info, warn or error", p.logLevel)
 	}
 	level := new(slog.LevelVar)
+	devo := &devoLog{level: level, redactor: p.redactor, old: config.LogDevoOld, w: p.stderr}
 	setLevel = func(c *engine.Config) {
+		devo.use(c)
 		var l slog.Level
 		if l.UnmarshalText([]byte(cmp.Or(p.logLevel, c.LogLevel))) == nil {
 			level.Set(l)
 		}
 	}
 	setLevel(config)
+	if format == "devo" {
+		return slog.New(&devoHandler{devoLog: devo}), setLevel, nil
+	}
 	return slog.New(newHandler(p.stderr, format, level, p.redactor)), setLevel, nil
 }
 

@@ -156,7 +156,7 @@ func (m *cannedMicrosoft) mend() {
 }
 
 // tenantIn finds the number of a tenant.
-var tenantIn = regexp.MustCompile(`tenant-(\d{3})`)
+var tenantIn = regexp.MustCompile(`\bt-(\d{3})`)
 
 func (m *cannedMicrosoft) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	where, at := r.Header.Get("Authorization"), "data"
@@ -188,7 +188,7 @@ func (m *cannedMicrosoft) answer(i int, at string, r *http.Request) (refuse bool
 	}
 	if at == "token" {
 		s.tokens = append(s.tokens, time.Now())
-		token := fmt.Sprintf("token-of-tenant-%03d-%d-Jk2Wm", i, len(s.tokens))
+		token := fmt.Sprintf("token-of-t-%03d-%d-Jk2Wm", i, len(s.tokens))
 		m.given = append(m.given, token)
 		return refuse, fmt.Sprintf(`{"token_type":"Bearer","expires_in":3599,"access_token":%q}`, token)
 	}

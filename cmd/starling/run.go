@@ -110,6 +110,9 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 		tel.stop()
 		log.Info("stopped")
 	}
+	if _, devo := log.Handler().(*devoHandler); devo {
+		go tellMemory(ctx, log)
+	}
 	for _, w := range config.Warnings {
 		log.Warn(w)
 	}

@@ -250,6 +250,38 @@ func TestSIGHUPReadsEverythingAgain(t *testing.T) {
 	}
 }
 
+func TestDebugSwitchesWhileItRuns(t *testing.T) {
+	t.Parallel()
+	_, url := newGreetings(t)
+	dir := helloDir(t, "127.0.0.1:0", "nowhere: {type: discard}", url)
+	file := filepath.Join(dir, "config.yaml")
+	edit(t, file, "  log: {level: debug}\n", "")
+	edit(t, filepath.Join(dir, "scripts", "hello.star"), "    devo.send", "    log.debug(\"a detail\")\n    devo.send")
+	p := startRun(t, dir)
+	pulls := func(n int64) {
+		before := p.status().Collectors[0].Pulls
+		until(t, "it has pulled again", func() bool { return p.status().Collectors[0].Pulls >= before+n })
+	}
+	pulls(1)
+	if strings.Contains(p.log.String(), "a detail") {
+		t.Fatalf("details before debug is on:\n%s", p.log.String())
+	}
+	edit(t, file, "globals: {", "globals: {debug: true, ")
+	until(t, "details are logged", func() bool { return strings.Contains(p.log.String(), "level=DEBUG msg=\"a detail\"") })
+	edit(t, file, "debug: true, ", "debug: false, ")
+	until(t, "the configuration is reloaded twice", func() bool { return strings.Count(p.log.String(), "msg=reloaded kind=config") == 2 })
+	pulls(1) // one may have begun before
+	details := strings.Count(p.log.String(), "a detail")
+	pulls(1)
+	if got := strings.Count(p.log.String(), "a detail"); got != details {
+		t.Errorf("%d details after debug is off:\n%s", got-details, p.log.String())
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exitCode(2 * time.Minute); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+}
+
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, url := newGreetings(t)

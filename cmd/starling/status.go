@@ -72,6 +72,7 @@ func (p statusPage) print(s *engine.Status) {
 	fmt.Fprintf(p.w, "%s: running since %s, with %s as of %s\n", printable(s.Name), p.ago(&s.Started), printable(s.Config.File), p.ago(&s.Config.Loaded))
 	p.collectors(s.Collectors)
 	p.outputs(s.Sinks)
+	p.outbox(s.Outbox)
 	for _, q := range s.Quotas {
 		fmt.Fprintf(p.w, "\nquota %s: %d of %d requests used in %s", printable(q.Quota), q.Used, q.Limit, ageText(time.Duration(q.PerSeconds*float64(time.Second))))
 		if q.PausedUntil != nil {
@@ -117,13 +118,13 @@ func (p statusPage) collectors(all []engine.CollectorStatus) {
 
 func (p statusPage) outputs(all []engine.SinkStatus) {
 	p.table(func(w io.Writer) {
-		fmt.Fprintln(w, "\nOUTPUT\tTYPE\tSTATE\tACKNOWLEDGED\tLAST\tWAITS\tOLDEST")
+		fmt.Fprintln(w, "\nOUTPUT\tTYPE\tSTATE\tACKNOWLEDGED\tBYTES\tLAST\tWAITS\tOLDEST")
 		for _, o := range all {
 			oldest := "-"
 			if o.Backlog.Chunks > 0 {
 				oldest = p.seconds(o.Backlog.AgeSeconds)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(o.Sink), o.Type, o.State, count(int(o.Events), "event"), p.ago(o.LastAck), sizeText(o.Backlog.Bytes), oldest)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(o.Sink), o.Type, o.State, count(int(o.Events), "event"), sizeText(o.Bytes), p.ago(o.LastAck), sizeText(o.Backlog.Bytes), oldest)
 		}
 	})
 	for _, o := range all {
@@ -137,6 +138,12 @@ func (p statusPage) outputs(all []engine.SinkStatus) {
 			fmt.Fprintf(p.w, "\n%s: its certificate ends %s\n", printable(o.Sink), moment(*o.CertificateEnds))
 		}
 	}
+}
+
+// outbox says how full the outbox is.
+func (p statusPage) outbox(o engine.OutboxStatus) {
+	what := map[string]string{"alarm": ", outputs take events more slowly than they are pulled", "full": ", outbox_full decides: pulls wait, or the oldest events of an output are dropped"}[o.State]
+	fmt.Fprintf(p.w, "\noutbox %s: %s wait, %.0f%% of its bounds%s\n", o.State, sizeText(o.Bytes), 100*o.Share, what)
 }
 
 func (p statusPage) table(fill func(io.Writer)) {

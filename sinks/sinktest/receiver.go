@@ -2,8 +2,10 @@ package sinktest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -43,7 +45,8 @@ type Fault struct {
 	Trickle bool
 }
 
-// A Receiver takes frames over TCP or TLS, like Devo's platform or a relay.
+// A Receiver takes frames over TCP or TLS, like Devo's platform or a relay. Where a frame may begin, a
+// gzip member of frames may too.
 type Receiver struct {
 	listener net.Listener
 	config   *tls.Config
@@ -59,6 +62,7 @@ type Receiver struct {
 	accepted int
 	subjects []string
 	frames   []string
+	members  int
 }
 
 // NewReceiver starts a receiver on loopback that ends with the test. A nil config means plain TCP;
@@ -97,6 +101,13 @@ func (r *Receiver) Frames() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.frames)
+}
+
+// Members returns how many gzip members have come.
+func (r *Receiver) Members() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members
 }
 
 // Bodies returns the bodies of Frames.
@@ -277,6 +288,24 @@ func (r *Receiver) take(b []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
+		if b = r.takeFrames(b); len(b) == 0 || b[0] != gzipID {
+			return b
+		}
+		frames, rest, ok := r.inflate(b)
+		if !ok {
+			return b
+		}
+		r.members++
+		if torn := r.takeFrames(frames); len(torn) > 0 {
+			r.frames = append(r.frames, fmt.Sprintf("a member ends within a frame: %q", torn))
+		}
+		b = rest
+	}
+}
+
+// takeFrames takes the complete frames in front of b, and returns the rest.
+func (r *Receiver) takeFrames(b []byte) []byte {
+	for len(b) > 0 && b[0] != gzipID {
 		frame, rest, ok := r.cut(b)
 		if !ok {
 			return b
@@ -284,6 +313,28 @@ func (r *Receiver) take(b []byte) []byte {
 		r.frames = append(r.frames, strings.TrimSuffix(string(frame), "\n"))
 		b = rest
 	}
+	return b
+}
+
+// gzipID is the first byte of a gzip member, and of no frame.
+const gzipID = 0x1f
+
+// inflate returns what the first member of b holds, if b has all of it.
+func (r *Receiver) inflate(b []byte) (frames, rest []byte, ok bool) {
+	from := bytes.NewReader(b) // it is left at the end of the member
+	z, err := gzip.NewReader(from)
+	if err == nil {
+		z.Multistream(false)
+		frames, err = io.ReadAll(z)
+	}
+	switch {
+	case err == nil:
+		return frames, b[len(b)-from.Len():], true
+	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, b, false
+	}
+	r.frames = append(r.frames, "a member is damaged: "+err.Error())
+	return nil, nil, true
 }
 
 func (r *Receiver) cut(b []byte) (frame, rest []byte, ok bool) {

@@ -42,8 +42,14 @@ func All() []Campaign {
 		{Name: "relp", Doc: "SIGKILL of rsyslog, RELP over TLS",
 			run: receiverKills(plot{receiver: newRsyslog(inputRelp), config: map[string]string{"type: devo_platform\n": "type: relp\n"}}),
 			CI:  Size{Faults: 6, Rows: 12_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
-		{Name: "stall", Doc: "the receiver reads nothing for 2 s, then RST", run: stalls,
+		{Name: "stall", Doc: "the receiver reads nothing for 2 s, then RST", run: stalls(plot{receiver: newInside}),
 			CI: Size{Faults: 1, Rows: 60_000}, Full: Size{Faults: 100, Rows: 6_000_000}, Round: Size{Faults: 1, Rows: 60_000}},
+		{Name: "gzip-kills", Doc: "SIGKILL of the collector, gzip", run: kills(plot{receiver: newInside, gzip: true}),
+			CI: Size{Faults: 5, Rows: 10_000}, Full: Size{Faults: 200, Rows: 200_000}, Round: Size{Faults: 50, Rows: 50_000}},
+		{Name: "gzip-receiver", Doc: "SIGKILL of the receiver, gzip", run: receiverKills(plot{receiver: newOwn, gzip: true}),
+			CI: Size{Faults: 4, Rows: 8_000}, Full: Size{Faults: 200, Rows: 400_000}, Round: Size{Faults: 20, Rows: 40_000}},
+		{Name: "gzip-stall", Doc: "the receiver reads nothing for 2 s, then RST, gzip", run: stalls(plot{receiver: newInside, gzip: true}),
+			CI: Size{Faults: 1, Rows: 30_000}, Full: Size{Faults: 60, Rows: 1_800_000}, Round: Size{Faults: 1, Rows: 30_000}},
 		{Name: "outage", Doc: "the receiver cannot be reached", run: outages,
 			CI: Size{Faults: 3, Rows: 20_000, For: 5 * time.Second}, Full: Size{Faults: 3, Rows: 200_000, For: 30 * time.Minute}},
 		{Name: "diskfull", Doc: "the disk of the state directory is full", run: fullDisks,
@@ -148,6 +154,7 @@ type round struct {
 	Options
 	seed   uint64
 	random *rand.Rand
+	gzip   bool // the receiver takes nothing else
 	dir    string
 	size   Size
 	result Result

@@ -91,6 +91,9 @@ func TestKillsOfTheReceiverLoseNothing(t *testing.T)     { draw(t, "receiver") }
 func TestKillsOfRsyslogOverTLSLoseNothing(t *testing.T)  { draw(t, "rsyslog") }
 func TestKillsOfRsyslogOverRELPLoseNothing(t *testing.T) { draw(t, "relp") }
 func TestStallAndResetLoseNothing(t *testing.T)          { draw(t, "stall") }
+func TestKillsWithGzipLoseNothing(t *testing.T)          { draw(t, "gzip-kills") }
+func TestReceiverKillsWithGzipLoseNothing(t *testing.T)  { draw(t, "gzip-receiver") }
+func TestStallAndResetWithGzipLoseNothing(t *testing.T)  { draw(t, "gzip-stall") }
 func TestOutagesLoseNothing(t *testing.T)                { draw(t, "outage") }
 func TestFullDisksLoseNothing(t *testing.T)              { draw(t, "diskfull") }
 func TestSoakLosesNothingAndGrowsNowhere(t *testing.T)   { draw(t, "soak") }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -65,7 +66,7 @@ func newOwn(r *round, w *sim.World) (receiver, error) {
 	}
 	delay := r.between(500*time.Microsecond, 3*time.Millisecond).String()
 	d.command = func(file string) *exec.Cmd {
-		args := append(r.Receiver[1:len(r.Receiver):len(r.Receiver)], d.address, d.dir, file, delay)
+		args := append(r.Receiver[1:len(r.Receiver):len(r.Receiver)], d.address, d.dir, file, delay, strconv.FormatBool(r.gzip))
 		return exec.Command(r.Receiver[0], args...)
 	}
 	return d, nil
@@ -94,10 +95,10 @@ func freeAddress() (string, error) {
 }
 
 // Receive is the receiver's process. Its arguments are an address, a folder with certificates, the file to write, and how long to
-// wait before each read. It ends when its input does, so it does not outlive who started it.
+// wait before each read, and whether it takes gzip only. It ends when its input does, so it does not outlive who started it.
 func Receive(args []string) error {
-	if len(args) != 4 {
-		return errors.New("want an address, a folder with certificates, a file and a delay")
+	if len(args) != 5 {
+		return errors.New("want an address, a folder with certificates, a file, a delay, and true or false")
 	}
 	delay, err := time.ParseDuration(args[3])
 	if err != nil {
@@ -107,7 +108,7 @@ func Receive(args []string) error {
 	if err != nil {
 		return err
 	}
-	d, err := sim.NewDevo(certs, sim.DevoOptions{Addr: args[0], Record: args[2], ReadDelay: delay})
+	d, err := sim.NewDevo(certs, sim.DevoOptions{Addr: args[0], Record: args[2], ReadDelay: delay, GzipOnly: args[4] == "true"})
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type plot struct {
 	live     time.Duration // how long rows go on coming; by default none does
 	receiver func(*round, *sim.World) (receiver, error)
 	config   map[string]string // texts of the configuration file to replace
+	gzip     bool              // everything is compressed
 }
 
 // newScene makes both sides. The caller closes it.
@@ -40,7 +41,8 @@ func (r *round) newScene(ctx context.Context, p plot) (*scene, error) {
 		return nil, err
 	}
 	var err error
-	s.world, err = sim.NewWorld(r.dir, sim.WorldOptions{Delay: time.Second, Microsoft: sim.Options{
+	s.gzip = p.gzip
+	s.world, err = sim.NewWorld(r.dir, sim.WorldOptions{Delay: time.Second, Devo: sim.DevoOptions{GzipOnly: p.gzip}, Microsoft: sim.Options{
 		Seed: r.seed, Rows: sim.Rows{From: s.from, To: s.to, Count: r.size.Rows},
 		Order: sim.OldestFirst, PageSize: 100 + r.random.IntN(2000), Latency: 20 * time.Millisecond,
 	}})
@@ -72,12 +74,21 @@ func (s *scene) configure(ctx context.Context, more map[string]string, window in
 	if _, ok := more[outputs]; !ok {
 		changes[outputs] = "starling:\n  listen: \"off\"\n\n" + outputs
 	}
+	if s.gzip {
+		changes["      type: SSL\n"] = gzipAlways
+	}
 	maps.Copy(changes, more)
 	return edit(s.world.ConfigFile(), changes)
 }
 
 // outputs is where the configuration's section starling can go before.
 const outputs = "outputs:\n"
+
+// gzipAlways has everything sent as gzip members, small ones, so that faults fall into them and between them.
+const gzipAlways = `      type: SSL
+      threshold_for_using_gzip_in_transport_layer: -1
+      compression_buffer_in_bytes: 20000
+`
 
 // edit replaces texts of a file, each of which must be there.
 func edit(file string, changes map[string]string) error {

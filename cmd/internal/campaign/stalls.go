@@ -10,8 +10,12 @@ const stallFor = 2 * time.Second
 
 // stalls stops the receiver's reading in the middle of a run and then breaks the connections with an RST. What the kernels hold at
 // that moment, on both sides, was written without an error and is gone.
-func stalls(ctx context.Context, r *round) error {
-	s, err := r.newScene(ctx, plot{receiver: newInside})
+func stalls(p plot) func(context.Context, *round) error {
+	return func(ctx context.Context, r *round) error { return stallsIn(ctx, r, p) }
+}
+
+func stallsIn(ctx context.Context, r *round, p plot) error {
+	s, err := r.newScene(ctx, p)
 	if err != nil {
 		return err
 	}

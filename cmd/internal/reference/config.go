@@ -45,9 +45,11 @@ var globals = [][]string{
 	{"`debug`", "`false`", "logs more: the default of `starling.log.level` becomes debug. `debug_status` and `enable_debug_logs` are other names of it"},
 	{"`persistence.type`", "`filesystem`", "`filesystem`, or `memory`, which forgets everything at the end"},
 	{"`persistence.config.directory_name`", "`state`", "the directory of the state"},
+	{"`devo_sender_threshold_for_using_gzip_in_transport_layer`, `devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`",
+		"`1.1` (never), `6`, `51200`", "the defaults of these keys, without `devo_sender_`, of outputs of the types `devo_platform` and `relay`"},
+	{"`sender_stats_period_in_sec`", "`300`", "60 to 1800: how often the log says what each output has acknowledged; `period_sender_stats_in_seconds` of an output says it for that one"},
 	{"`queue_max_size_in_mb`, `queue_max_size_in_messages`, `queue_wrap_max_size_in_messages`, `queue_max_elapsed_time_in_sec`, " +
-		"`queue_generate_metrics`, `sender_stats_period_in_sec`, `devo_sender_threshold_for_using_gzip_in_transport_layer`, " +
-		"`devo_sender_compression_level`, `devo_sender_compression_buffer_in_bytes`, `generate_collector_details`",
+		"`queue_generate_metrics`, `generate_collector_details`",
 		"", "of Devo's collectors: checked and accepted, without effect here"},
 	{"any other key", "", "is passed over with a warning, as by Devo's collectors"},
 }
@@ -60,7 +62,8 @@ var starling = [][]string{
 	{"`status.certificate`, `status.key`", "", "PEM files, relative or in `certs`: the status server speaks TLS; they are read again for each connection"},
 	{"`status.client_ca`", "", "PEM file of authorities: a client certificate of theirs is as good as the token"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
-	{"`log.format`", "`text`", "`text` or `json`"},
+	{"`log.format`", "`text`", "`text`, `json`, or `devo`: lines in the form of Devo's collectors, and theirs where the same thing happens"},
+	{"`log.devo_form`", "`new`", "with `devo`: the lines of Devo's SDK as of 1.7, or those of 1.6 and before (`old`), where they differ"},
 	{"`network.allow_hosts`", "every host that a script declares", "the only hosts that scripts may reach: `api.example.com`, or `*.example.com` for all below it. Redirects and links may lead to them too, " +
 		"over https and without credentials"},
 	{"`network.private`", "none", "hosts, addresses and ranges such as `10.1.0.0/16` that may be private. An address that a setting of an input names with its scheme, such as " +
@@ -77,6 +80,8 @@ var inputs = [][]string{
 	{"`environment`", "", "free text, which scripts may read; the built-in ones add it to events as `@devo_environment`. A service may have its own"},
 	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
 	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
+	{"`obfuscation_data`", "", "of Devo's collectors, in a form that is published nowhere: accepted with a warning, without effect here; what an event has in it is the script's. " +
+		"Whatever is set, settings whose names end in `tenant_id`, `client_id` and all secrets are `****SANITIZED****` in logs, traces, status and errors"},
 	{"`credentials`", "", "settings that all services of the input share"},
 	{"`services.<name>.enabled`", "`true`", "whether the service runs"},
 	{"`services.<name>.script`", "the name of the service", "the script, with or without .star"},

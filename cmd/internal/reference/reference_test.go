@@ -45,6 +45,22 @@ func TestErrorsAreCurrent(t *testing.T) {
 	}
 }
 
+func TestDevoIsCurrent(t *testing.T) {
+	t.Parallel()
+	root, _ := render(t)
+	want, err := Devo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, "docs", "devo.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/devo.md is not what its source says: run go generate ./cmd/internal/reference")
+	}
+}
+
 func TestReferenceHasOneOfEachKind(t *testing.T) {
 	t.Parallel()
 	_, text := render(t)

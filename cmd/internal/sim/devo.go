@@ -2,6 +2,8 @@ package sim
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,6 +21,7 @@ type DevoOptions struct {
 	Addr      string                      // host:port to listen on; default a free port of the loopback interface
 	Identity  func(message []byte) string // default TraceIdentity; "" means that the event has none
 	ReadDelay time.Duration               // before each read of at most 4 KiB, to be slow
+	GzipOnly  bool                        // a frame that is in no gzip member ends the connection
 	// Record is a file to which every event is appended as it came, before the end of a connection is confirmed. What an
 	// earlier receiver wrote there counts as received, and a line it did not finish is removed.
 	Record string
@@ -32,11 +35,12 @@ type DevoCounters struct {
 	Broken       int // that ended otherwise
 	Events       int
 	Bytes        int64 // of frames, with their newlines
-	Malformed    int   // lines that are no frame, and lines without an end
+	Members      int   // of gzip
+	Malformed    int   // lines that are no frame, lines without an end, and members that are damaged or not whole
 	Unidentified int   // events without an identity
 }
 
-// Devo is a receiver of newline-framed syslog over TLS that demands a client certificate of its authority. It acknowledges
+// Devo is a receiver of newline-framed syslog over TLS, compressed or not, that demands a client certificate of its authority. It acknowledges
 // nothing, as Devo; it answers a close_notify with its own when everything before it has been taken.
 type Devo struct {
 	options DevoOptions
@@ -239,27 +243,72 @@ func (d *Devo) serve(g *gate) {
 	d.mu.Unlock()
 }
 
-// readFrames takes frames until the connection ends; io.EOF means that the sender ended it in order.
+// readFrames takes frames, and gzip members of frames, until the connection ends; io.EOF means that the sender ended it in order.
 func (d *Devo) readFrames(r *bufio.Reader) error {
-	var long []byte // the start of a line that does not fit the buffer
 	for {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			long = append(long, line...)
-			continue
-		}
-		if len(long) > 0 {
-			line = append(long, line...)
-			long = nil
-		}
+		first, err := r.Peek(1)
 		if err != nil {
-			if len(line) > 0 {
-				d.torn()
-			}
 			return err
+		}
+		read := d.readFrame
+		switch {
+		case first[0] == gzipID:
+			read = d.readMember
+		case d.options.GzipOnly:
+			d.torn()
+			return errNotGzip
+		}
+		if err := read(r); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Devo) readFrame(r *bufio.Reader) error {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		var rest []byte
+		line = bytes.Clone(line)
+		rest, err = r.ReadBytes('\n')
+		line = append(line, rest...)
+	}
+	if err != nil {
+		d.torn()
+		return err
+	}
+	d.take(line)
+	return nil
+}
+
+var errNotGzip = errors.New("a frame that is not compressed")
+
+// gzipID is the first byte of a gzip member, and of no frame.
+const gzipID = 0x1f
+
+// readMember takes the frames of a member once all of it has come.
+func (d *Devo) readMember(r *bufio.Reader) error {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		d.torn()
+		return err
+	}
+	z.Multistream(false)
+	text, err := io.ReadAll(z)
+	if err != nil {
+		d.torn()
+		return err
+	}
+	d.mu.Lock()
+	d.counters.Members++
+	d.mu.Unlock()
+	for line := range bytes.Lines(text) {
+		if line[len(line)-1] != '\n' {
+			d.torn()
+			break
 		}
 		d.take(line)
 	}
+	return nil
 }
 
 func (d *Devo) torn() {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"compress/gzip"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -191,6 +192,48 @@ func TestLineWithoutEndIsNoEvent(t *testing.T) {
 	}
 	if got := d.Counters(); got.Events != 1 || got.Malformed != 1 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func gzipped(text string) string {
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.String()
+}
+
+func TestMembersAndFramesMayAlternate(t *testing.T) {
+	t.Parallel()
+	d, certs := newDevo(t, DevoOptions{})
+	s := dial(t, d, certs)
+	member := gzipped(frame(event(2)) + frame(event(3)))
+	for piece := range slices.Chunk([]byte(frame(event(1))+member+gzipped(frame(event(4)))+frame(event(5))), 7) {
+		s.send(string(piece))
+	}
+	if err := s.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Counters(); got.Events != 5 || got.Members != 2 || got.Malformed != 0 || got.Closed != 1 {
+		t.Errorf("got %+v", got)
+	}
+	// Nothing of a member counts that is not whole, or whose checksum is wrong.
+	for name, broken := range map[string]string{
+		"cut":      member[:len(member)-1],
+		"checksum": member[:len(member)-8] + "\x00\x00\x00\x00" + member[len(member)-4:],
+		"no end":   gzipped("no line feed"),
+	} {
+		before := d.Counters()
+		s := dial(t, d, certs)
+		s.send(broken)
+		_ = s.finish()
+		d.Kill() // waits for the connection
+		if got := d.Counters(); got.Events != before.Events || got.Malformed != before.Malformed+1 {
+			t.Errorf("%s: got %+v after %+v", name, got, before)
+		}
+		if err := d.Restart(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

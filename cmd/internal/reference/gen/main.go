@@ -1,4 +1,4 @@
-// Gen prints REFERENCE.md, or docs/errors.md with -errors; with -w it writes both, at the root of the repository.
+// Gen prints REFERENCE.md, or docs/errors.md with -errors; with -w it writes them and docs/devo.md, at the root of the repository.
 package main
 
 import (
@@ -31,6 +31,13 @@ func run(write, errors bool) error {
 	}
 	if write {
 		if err := os.WriteFile(filepath.Join(root, "docs", "errors.md"), []byte(reference.Errors()), 0o644); err != nil {
+			return err
+		}
+		devo, err := reference.Devo()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(root, "docs", "devo.md"), []byte(devo), 0o644); err != nil {
 			return err
 		}
 		return os.WriteFile(filepath.Join(root, "REFERENCE.md"), []byte(text), 0o644)
