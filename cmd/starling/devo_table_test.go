@@ -63,8 +63,8 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 			t.Errorf("%s: %s has no %s", r.Name, r.File, r.Has)
 		}
 	case r.Lines != "":
-		if written := r.Tests != nil; written == (r.State == "refused") {
-			t.Errorf("the line %s is %s, and no test of it is named", r.Name, r.State)
+		if printed := printsDevoLine(t, r) || r.Tests != nil; printed != (r.State == "same" || r.State == "better") {
+			t.Errorf("the line %s is %s; testdata/devo_lines.yaml, or a test that the row names, has it printed: %t", r.Name, r.State, printed)
 		}
 	case table.Kind == "output":
 		if known := slices.Contains(sinks.Kinds(), r.Name); known == (r.State == "refused") {
@@ -72,7 +72,7 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		}
 	case r.ID != "":
 		id, ok := r.Error()
-		if _, err := engine.FindErrorID(r.ID); r.Message == r.Name && err == nil { // free for scripts
+		if free, err := engine.FindErrorID(r.ID); r.Message == r.Name && err == nil && free.Message == "" { // for scripts
 			ok = true
 		}
 		if (!ok || id.Remedy == "does not occur here") != (r.State == "not applicable") {
@@ -82,6 +82,34 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		return r.Good != nil || r.Bad != nil || r.Tests != nil
 	}
 	return true
+}
+
+// printsDevoLine reports whether the table of lines that the log has with starling.log.format: devo has that of a row as
+// printed. Both tables know lines by patterns: one matches the other's text, or what the row calls the line.
+func printsDevoLine(t *testing.T, r reference.DevoRow) bool {
+	t.Helper()
+	row := regexp.MustCompile(r.Lines)
+	return slices.ContainsFunc(devoEntries(t), func(e devoEntry) bool {
+		text := strings.ReplaceAll(e.Pattern, `\`, "")
+		return e.State == "same" && (row.MatchString(text) || regexp.MustCompile(e.Pattern).MatchString(r.Name))
+	})
+}
+
+// TestEveryLineOfTheLogHasARow finds what testdata/devo_lines.yaml has and the table has not.
+func TestEveryLineOfTheLogHasARow(t *testing.T) {
+	t.Parallel()
+	tables := devoTables(t)
+	for _, e := range devoEntries(t) {
+		text := strings.ReplaceAll(e.Pattern, `\`, "")
+		found := slices.ContainsFunc(tables, func(table reference.DevoTable) bool {
+			return slices.ContainsFunc(table.Rows, func(r reference.DevoRow) bool {
+				return r.Lines != "" && (regexp.MustCompile(r.Lines).MatchString(text) || regexp.MustCompile(e.Pattern).MatchString(r.Name))
+			})
+		})
+		if !found {
+			t.Errorf("no row has the line %s", e.Pattern)
+		}
+	}
 }
 
 // A devoWorld is a folder with configurations and certificates.

@@ -22,21 +22,26 @@ type devoEntry struct {
 	Part, Form, State, Pattern, Why string
 }
 
-// TestDevoLines runs the program with each form of Devo's lines against a simulated Microsoft and a simulated
-// Devo, first while that is down, and finds every line of testdata/devo_lines.yaml that is the same, and no
-// other. What the statistics say was sent is what was received.
-func TestDevoLines(t *testing.T) {
-	t.Parallel()
+func devoEntries(t *testing.T) (entries []devoEntry) {
+	t.Helper()
 	text, err := os.ReadFile("testdata/devo_lines.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	var entries []devoEntry
 	if err := decoder.Decode(&entries); err != nil {
 		t.Fatal(err)
 	}
+	return entries
+}
+
+// TestDevoLines runs the program with each form of Devo's lines against a simulated Microsoft and a simulated
+// Devo, first while that is down, and finds every line of testdata/devo_lines.yaml that is the same, and no
+// other. What the statistics say was sent is what was received.
+func TestDevoLines(t *testing.T) {
+	t.Parallel()
+	entries := devoEntries(t)
 	w, err := sim.NewWorld(t.TempDir(), sim.WorldOptions{Service: sim.ReportService, Delay: time.Second,
 		Microsoft: sim.Options{Rows: sim.Rows{From: time.Now().Add(-5 * time.Minute).UTC(), PerSecond: 20}}})
 	if err != nil {

@@ -54,8 +54,15 @@ func DevoTables() ([]DevoTable, error) {
 		return nil, fmt.Errorf("devo.yaml: %w", err)
 	}
 	for i := range tables {
+		before := ""
 		for j := range tables[i].Rows {
-			tables[i].Rows[j].complete(tables[i])
+			r := &tables[i].Rows[j]
+			r.complete(tables[i])
+			if more, ok := strings.CutPrefix(r.Says, "The same"); ok && strings.ContainsAny(more[:1], ".;") {
+				r.Says = strings.TrimSuffix(before, ".") + more
+			} else {
+				before = r.Says
+			}
 		}
 	}
 	return tables, nil

@@ -1,4 +1,5 @@
-// Gen prints REFERENCE.md, or docs/errors.md with -errors; with -w it writes them and docs/devo.md, at the root of the repository.
+// Gen prints REFERENCE.md, docs/errors.md with -errors, or docs/devo.md with -devo; with -w it writes all
+// three, at the root of the repository.
 package main
 
 import (
@@ -13,14 +14,22 @@ import (
 func main() {
 	write := flag.Bool("w", false, "write the files instead of printing one")
 	errors := flag.Bool("errors", false, "print docs/errors.md")
+	devo := flag.Bool("devo", false, "print docs/devo.md")
 	flag.Parse()
-	if err := run(*write, *errors); err != nil {
+	file := "REFERENCE.md"
+	switch {
+	case *errors:
+		file = "docs/errors.md"
+	case *devo:
+		file = "docs/devo.md"
+	}
+	if err := run(*write, file); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(write, errors bool) error {
+func run(write bool, file string) error {
 	root, err := reference.Root()
 	if err != nil {
 		return err
@@ -29,22 +38,19 @@ func run(write, errors bool) error {
 	if err != nil {
 		return err
 	}
-	if write {
-		if err := os.WriteFile(filepath.Join(root, "docs", "errors.md"), []byte(reference.Errors()), 0o644); err != nil {
-			return err
-		}
-		devo, err := reference.Devo()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(root, "docs", "devo.md"), []byte(devo), 0o644); err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(root, "REFERENCE.md"), []byte(text), 0o644)
+	devo, err := reference.Devo()
+	if err != nil {
+		return err
 	}
-	if errors {
-		text = reference.Errors()
+	texts := map[string]string{"REFERENCE.md": text, "docs/errors.md": reference.Errors(), "docs/devo.md": devo}
+	if !write {
+		_, err := fmt.Print(texts[file])
+		return err
 	}
-	_, err = fmt.Print(text)
-	return err
+	for name, text := range texts {
+		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(name)), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
