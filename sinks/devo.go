@@ -42,7 +42,8 @@ var (
 //	threshold_for_using_gzip_in_transport_layer
 //	                 when frames are sent as gzip members: below 0 always; from 0 to 1 while what waits
 //	                 for this output is at least this share of starling.limits.outbox_bytes, as it is
-//	                 when an epoch begins; above 1 never (1.1)
+//	                 when an epoch begins, where Devo's collectors take the mean of their queue in
+//	                 memory; above 1 never (1.1)
 //	compression_level
 //	                 1, fast, to 9, small (6)
 //	compression_buffer_in_bytes
@@ -50,7 +51,9 @@ var (
 //	                 when the epoch ends; 1 to 10485760 (51200)
 //
 // Without these three, the globals of the same names with devo_sender_ in front count. Devo takes gzip;
-// ask of a relay, or of any other receiver behind these types, whether it does.
+// ask of a relay, or of any other receiver behind these types, whether it does. At level 6 a message trace
+// becomes six times smaller, and a million events take some 4 s of a processor; at level 9 some 20 s, for
+// 2 % less.
 //
 // The keys of Devo's collectors for retries are checked and without effect: connecting_retries,
 // connecting_initial_wait_in_seconds, connecting_max_wait_in_seconds, sending_timeout, sending_retries,

@@ -27,7 +27,7 @@ func openTwo(t *testing.T, more map[string]any) (p *parallel, first, second *sin
 // An epoch is confirmed by all of its connections, or by none.
 func TestOneOfTwoConnectionsFails(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]sinktest.Fault{"reset": {ResetAt: 1}, "no answer": {Silent: true}, "says that it is done": {Hangup: true}} {
+	for name, fault := range map[string]sinktest.Fault{"reset": {ResetAt: 1}, "no answer": {Silent: true}, "closed within the epoch": {CloseAt: 1}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, first, second := openTwo(t, nil)
