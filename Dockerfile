@@ -10,7 +10,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION}" -o /out/starling ./cmd/starling \
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= -X main.version=${VERSION}" -o /out/starling ./cmd/starling \
  && mkdir /out/licences && cp LICENSE /out/licences/ \
  && go run ./cmd/internal/release notices /out/starling >/out/licences/THIRD_PARTY_NOTICES \
  && mkdir -p /out/devo-collector/config /out/devo-collector/certs /out/devo-collector/scripts \

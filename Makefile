@@ -21,7 +21,7 @@ vulnerabilities: ## look for known vulnerabilities, where their database can be 
 	.ci/vulnerabilities
 
 build: ## build the program ./starling
-	go build -trimpath -o starling ./cmd/starling
+	go build -trimpath -tags grpcnotrace -o starling ./cmd/starling
 
 release: ## build what is published into dist: programs, licences, bills of materials, provenance (VERSION=...)
 	.ci/release $(VERSION)

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -122,7 +121,7 @@ func newPosts(out engine.Output, env Env, format string) *posts {
 		maxEvent: newMaxEvent(c),
 		own:      ownCertificate{log: env.Logger, op: "output " + out.Name},
 		limit:    int(c.Bytes("max_request_bytes", 1<<20, 1<<10, 32<<20)),
-		files:    credentialFiles{chain: c.File("chain", "certs", "."), cert: c.File("cert", "certs", "."), key: c.File("key", "certs", ".")},
+		files:    optionalFiles(c),
 	}
 	if format == "devo" {
 		s.line = lineFormat(c, env, format, "devo", "body", "frame")
@@ -134,9 +133,6 @@ func newPosts(out engine.Output, env Env, format string) *posts {
 		s.header.Set("Content-Encoding", "gzip")
 	}
 	s.header.Set("User-Agent", "starling")
-	if (s.files.cert == "") != (s.files.key == "") {
-		c.Errorf("cert", "cert and key belong together: set both or none")
-	}
 	return s
 }
 
@@ -147,7 +143,7 @@ func webAddress(c *engine.Section, key string, token bool) *url.URL {
 		c.Errorf(key, "want a URL such as https://logs.example.com/ingest, without a password in it")
 		return &url.URL{}
 	}
-	if ip := net.ParseIP(u.Hostname()); token && u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if token && u.Scheme == "http" && !isThisMachine(u.Hostname()) {
 		c.Errorf(key, "is http, where anybody on the way can read the token; use https")
 	}
 	return u

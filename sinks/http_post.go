@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -169,31 +168,13 @@ func (s *posts) explain(err error) error {
 func (s *posts) Expires() time.Time { return s.own.expires() }
 
 // Files lists the files of certificates that are set.
-func (s *posts) Files() (files []string) {
-	for _, path := range []string{s.files.chain, s.files.cert, s.files.key} {
-		if path != "" {
-			files = append(files, path)
-		}
-	}
-	return files
-}
+func (s *posts) Files() []string { return s.files.set() }
 
 // Reload reads the files again. The next request uses them; if one is wrong, all stay as they were.
 func (s *posts) Reload() error {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.files.chain != "" {
-		roots, err := s.files.readChain()
-		if err != nil {
-			return &engine.Error{Code: engine.CodeConfig, Op: s.op, Err: err}
-		}
-		config.RootCAs = roots
-	}
-	if s.files.cert != "" {
-		pair, err := s.files.readPair()
-		if err != nil {
-			return &engine.Error{Code: engine.CodeConfig, Op: s.op, Err: err}
-		}
-		config.GetClientCertificate = s.own.use(&pair, s.files.cert)
+	config, err := s.files.loadOptional(&s.own)
+	if err != nil {
+		return &engine.Error{Code: engine.CodeConfig, Op: s.op, Err: err}
 	}
 	before := s.client.Swap(&http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -346,7 +346,7 @@ func TestUnknownTypeIsToldWithWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, near := range map[string]string{"devo": "", "devo_plattform": "devo_platform", "Syslog": "syslog", "stdot": "stdout"} {
 		_, err := New(engine.Output{Name: "o", Type: name, Place: "c.yaml:3:4: outputs.o.type"}, Env{})
-		wantError(t, err, "c.yaml:3:4: outputs.o.type: CollectorConfigurationException [CODE:0014] Error in configuration, cause: \"unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, relay, relp, sidecar, stdout, syslog")
+		wantError(t, err, "c.yaml:3:4: outputs.o.type: CollectorConfigurationException [CODE:0014] Error in configuration, cause: \"unknown type", "known types are console, devo_http, devo_platform, discard, file, http, in_house_relay, kafka, nats, relay, relp, sidecar, stdout, syslog")
 		if near != "" {
 			wantError(t, err, `did you mean "`+near+`"?`)
 		}
@@ -389,6 +389,25 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 			[]string{"keep: is for files that rotated; set rotate_bytes or rotate_every too", "compress: is for files"}},
 		{"rotates at each event", "file", map[string]any{"path": "x", "rotate_bytes": 1}, []string{"rotate_bytes: got 1, want a size from 1024"}},
 		{"all keys of file", "file", map[string]any{"path": "x", "rotate_bytes": "1GiB", "rotate_every": "24h", "keep": 7, "compress": true}, nil},
+		{"all keys of kafka", "kafka", map[string]any{"brokers": "a.example:9092, b.example:9092", "topic": "events", "record_key": "none", "format": "devo",
+			"compression": "lz4", "max_event_bytes": "512KiB", "type": "SSL", "chain": "chain.crt", "cert": "client.crt", "key": "client.key",
+			"sasl": "scram-sha-256", "user": "u", "password": "p", "confirm_timeout": 60}, nil},
+		{"kafka without anything", "kafka", nil, []string{"brokers: CollectorConfigurationException [CODE:0006]", "topic: CollectorConfigurationException [CODE:0006]"}},
+		{"URL as broker", "kafka", map[string]any{"brokers": "kafka://a.example:9092", "topic": "t"}, []string{"brokers: want host:port, several separated by commas"}},
+		{"broker without port", "kafka", map[string]any{"brokers": "a.example", "topic": "t"}, []string{`brokers: want host:port, several separated by commas, got "a.example"`}},
+		{"readable password of kafka", "kafka", map[string]any{"brokers": "a.example:9092", "topic": "t", "type": "TCP", "sasl": "plain", "user": "u", "password": "p"},
+			[]string{"sasl: is plain, and with type: TCP anybody on the way can read the password"}},
+		{"password of kafka without sasl", "kafka", map[string]any{"brokers": "a.example:9092", "topic": "t", "password": "p"}, []string{"password: is nothing without sasl"}},
+		{"certificates without TLS", "kafka", map[string]any{"brokers": "a.example:9092", "topic": "t", "type": "TCP", "chain": "chain.crt"}, []string{"chain: is nothing with type: TCP"}},
+		{"all keys of nats", "nats", map[string]any{"servers": "a.example:4222,b.example:4222", "subject": "events.mail", "format": "frame", "deduplicate": true,
+			"window": 10, "max_event_bytes": "1MB", "type": "SSL", "chain": "chain.crt", "cert": "client.crt", "key": "client.key", "user": "u", "password": "p", "confirm_timeout": 5}, nil},
+		{"nats without anything", "nats", nil, []string{"servers: CollectorConfigurationException [CODE:0006]", "subject: CollectorConfigurationException [CODE:0006]"}},
+		{"wildcard as subject", "nats", map[string]any{"servers": "a.example:4222", "subject": "events.>"}, []string{"subject: want a subject such as events.mail, without wildcards"}},
+		{"empty word in the subject", "nats", map[string]any{"servers": "a.example:4222", "subject": "events..mail"}, []string{"subject: want a subject such as"}},
+		{"two ways to sign in to nats", "nats", map[string]any{"servers": "a.example:4222", "subject": "e", "user": "u", "password": "p", "token": "t"}, []string{"token: is one way to sign in too many"}},
+		{"password of nats without user", "nats", map[string]any{"servers": "a.example:4222", "subject": "e", "password": "p"}, []string{"password: user and password belong together"}},
+		{"readable token of nats", "nats", map[string]any{"servers": "a.example:4222", "subject": "e", "type": "TCP", "token": "t"}, []string{"token: can be read by anybody on the way with type: TCP"}},
+		{"no credentials of nats", "nats", map[string]any{"servers": "a.example:4222", "subject": "e", "creds": "chain.crt"}, []string{"chain.crt is no credentials file of NATS"}},
 		{"discard with a key", "discard", map[string]any{"path": "x"}, []string{"path"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

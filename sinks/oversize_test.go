@@ -35,6 +35,10 @@ func TestMaxEventBytes(t *testing.T) {
 			r := sinktest.NewRelpReceiver(t, nil)
 			return openRelp(t, r, map[string]any{"max_event_bytes": most}), r.Frames
 		},
+		"kafka": func(t *testing.T) (engine.Sink, func() []string) {
+			b := newBroker(t, 1)
+			return openKafka(t, b, map[string]any{"max_event_bytes": most}), func() []string { return b.bodies(t) }
+		},
 		"http": func(t *testing.T) (engine.Sink, func() []string) {
 			c := newCollector(t, false)
 			return openHTTP(t, c, map[string]any{"max_event_bytes": most, "format": "frame"}), c.got

@@ -27,6 +27,8 @@ var kinds = map[string]func(engine.Output, Env) (engine.Sink, error){
 	"relp":           newRelp,
 	"http":           newHTTP,
 	"devo_http":      newDevoHTTP,
+	"kafka":          newKafka,
+	"nats":           newNATS,
 	"console":        newConsole,
 	"stdout":         newConsole,
 	"file":           newFile,

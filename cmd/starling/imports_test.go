@@ -226,3 +226,21 @@ func g(*int) {}
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestWhatStaysOutOfTheProgram: what is for tests only, and what keeps the linker from leaving out what nobody calls.
+func TestWhatStaysOutOfTheProgram(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "grpcnotrace", module+"/cmd/starling").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Fields(string(out))
+	for _, no := range []string{"testing", "html/template", "golang.org/x/net/trace", "github.com/twmb/franz-go/pkg/kfake", module + "/sinks/sinktest"} {
+		if slices.Contains(all, no) {
+			t.Errorf("%s is part of the program", no)
+		}
+	}
+	if !slices.Contains(all, module+"/sinks") {
+		t.Error("looked at another program")
+	}
+}

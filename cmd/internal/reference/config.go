@@ -99,9 +99,11 @@ func outputs(root string) (string, error) {
 		{"relp", "sinks/relp.go", "newRelp"},
 		{"http", "sinks/http.go", "newHTTP"},
 		{"devo_http", "sinks/http.go", "newDevoHTTP"},
+		{"kafka", "sinks/kafka.go", "newKafka"},
+		{"nats", "sinks/nats.go", "newNATS"},
 		{"console, stdout", "sinks/console.go", "newConsole"},
 		{"file", "sinks/file.go", "newFile"},
-		{"format of console and file", "sinks/lines.go", "lineFormat"},
+		{"format of http, kafka, nats, console and file", "sinks/lines.go", "lineFormat"},
 		{"discard", "sinks/discard.go", "newDiscard"},
 	} {
 		text, err := comments(root, part.file, part.function)

@@ -102,7 +102,7 @@ func TestEveryConfigurationKeyIsDescribed(t *testing.T) {
 		"Bytes": true, "Choice": true, "Path": true, "File": true, "sub": true, "list": true}
 	found := 0
 	for _, file := range []string{"engine/config.go", "engine/config_sections.go", "engine/config_network.go", "engine/config_status.go", "sinks/devo.go", "sinks/syslog.go", "sinks/credentials.go", "sinks/relp.go", "sinks/http.go",
-		"sinks/file.go", "sinks/console.go", "sinks/lines.go"} {
+		"sinks/file.go", "sinks/file_rotate.go", "sinks/kafka.go", "sinks/kafka_producer.go", "sinks/nats.go", "sinks/nats_identity.go", "sinks/client_tls.go", "sinks/console.go", "sinks/lines.go"} {
 		f, err := parseGo(root, file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,11 +1,11 @@
 package sim
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
-	"text/template"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,13 +43,17 @@ func (m *Microsoft) WriteConfig(dir, base, service string, ca []byte) (file stri
 	if err := writeFiles(filepath.Join(dir, "certs"), files); err != nil {
 		return "", err
 	}
-	var text bytes.Buffer
-	if err := tryTemplate.Execute(&text, map[string]any{"Base": base, "Microsoft": m.Options(), "Service": service, "Days": m.days(service), "Resource": m.resource(service),
-		"CA": map[bool]string{true: authorityFile}[ca != nil], "Events": EventsFile, "Certificate": applicationFile, "AppService": appServicePath}); err != nil {
-		return "", fmt.Errorf("write configuration: %w", err)
+	var network string
+	if ca != nil {
+		network = "\nstarling:\n  network:\n    ca: " + authorityFile + "\n"
 	}
+	o := m.Options()
+	text := strings.NewReplacer("{{.Network}}", network, "{{.Base}}", base, "{{.Service}}", service, "{{.Days}}", strconv.Itoa(m.days(service)),
+		"{{.Resource}}", m.resource(service), "{{.Events}}", EventsFile, "{{.Certificate}}", applicationFile, "{{.AppService}}", appServicePath,
+		"{{.TenantID}}", o.TenantID, "{{.ClientID}}", o.ClientID, "{{.ClientSecret}}", strconv.Quote(o.ClientSecret),
+		"{{.IdentityHeader}}", o.Token.Identity.Header, "{{.RefreshToken}}", o.Token.RefreshToken).Replace(tryTemplate)
 	file = filepath.Join(dir, "config", "config.yaml")
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil { // it holds a secret
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil { // it holds a secret
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
 	return file, nil
@@ -73,7 +77,8 @@ func (m *Microsoft) days(service string) int {
 	return min(keeps, max(0, int(o.now().Sub(o.Rows.From)/(24*time.Hour)))+1)
 }
 
-var tryTemplate = template.Must(template.New("try").Parse(`# Office 365 message trace of a simulated Microsoft, to a file.
+// tryTemplate is no text/template, which would make the linker keep every method in the program: 5 MB.
+const tryTemplate = `# Office 365 message trace of a simulated Microsoft, to a file.
 globals:
   name: simulated
   id: not_used
@@ -81,11 +86,7 @@ globals:
     type: filesystem
     config:
       directory_name: state
-{{if .CA}}
-starling:
-  network:
-    ca: {{.CA}}
-{{end}}
+{{.Network}}
 outputs:
   events:
     type: file
@@ -98,17 +99,17 @@ inputs:
     enabled: true
     max_historic_date_cutoff_days_back: {{.Days}}
     credentials:
-      tenant_id: {{.Microsoft.TenantID}}
-      client_id: {{.Microsoft.ClientID}}
-      client_secret: {{printf "%q" .Microsoft.ClientSecret}}
+      tenant_id: {{.TenantID}}
+      client_id: {{.ClientID}}
+      client_secret: {{.ClientSecret}}
       # Other ways to sign in; one of them can stand in place of client_secret.
       # client_certificate: {{.Certificate}}
-      # managed_identity: true      # and in the environment IDENTITY_ENDPOINT={{.Base}}{{.AppService}} IDENTITY_HEADER={{.Microsoft.Token.Identity.Header}}
-      # refresh_token: {{.Microsoft.Token.RefreshToken}}
+      # managed_identity: true      # and in the environment IDENTITY_ENDPOINT={{.Base}}{{.AppService}} IDENTITY_HEADER={{.IdentityHeader}}
+      # refresh_token: {{.RefreshToken}}
       # refresh_token_key: what it is encrypted with, 32 bytes or more
     services:
       {{.Service}}:
         override_base_auth_url: {{.Base}}
         override_base_resource_url: {{.Resource}}
         override_base_url: {{.Base}}
-`))
+`

@@ -1,13 +1,13 @@
 package sim
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"text/template"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,22 +106,23 @@ func (w *World) WriteConfig(receiver string) error {
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	var text bytes.Buffer
-	seconds := func(d time.Duration) int { return max(1, int(d/time.Second)) }
-	if err := configTemplate.Execute(&text, map[string]any{
-		"Name": o.Name, "Domain": o.Domain, "Host": host, "Port": port, "Base": w.Base, "Microsoft": w.Microsoft.Options(),
-		"Service": o.Service, "Resource": w.Microsoft.resource(o.Service), "Delayed": o.Service == GraphService,
-		"Delay": seconds(o.Delay), "Period": seconds(o.Period), "DaysBack": o.DaysBack,
-	}); err != nil {
-		return fmt.Errorf("write configuration: %w", err)
+	seconds := func(d time.Duration) string { return strconv.Itoa(max(1, int(d/time.Second))) }
+	mode := ""
+	if o.Service == GraphService {
+		mode = "\n        mode: delayed                          # default fresh, which asks again for what appears late"
 	}
-	if err := os.WriteFile(w.ConfigFile(), text.Bytes(), 0o600); err != nil { // it holds a secret
+	m := w.Microsoft.Options()
+	text := strings.NewReplacer("{{.Name}}", o.Name, "{{.Domain}}", o.Domain, "{{.Host}}", host, "{{.Port}}", port, "{{.Base}}", w.Base,
+		"{{.TenantID}}", m.TenantID, "{{.ClientID}}", m.ClientID, "{{.ClientSecret}}", strconv.Quote(m.ClientSecret),
+		"{{.Service}}", o.Service, "{{.Resource}}", w.Microsoft.resource(o.Service), "{{.Mode}}", mode,
+		"{{.Delay}}", seconds(o.Delay), "{{.Period}}", seconds(o.Period), "{{.DaysBack}}", fmt.Sprint(o.DaysBack)).Replace(configTemplate)
+	if err := os.WriteFile(w.ConfigFile(), []byte(text), 0o600); err != nil { // it holds a secret
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil
 }
 
-var configTemplate = template.Must(template.New("config").Parse(`# Office 365 message trace to Devo.
+const configTemplate = `# Office 365 message trace to Devo.
 globals:
   debug: false
   id: not_used
@@ -149,16 +150,15 @@ inputs:
     enabled: true
     max_historic_date_cutoff_days_back: {{.DaysBack}}     # how far back the first run begins; Microsoft keeps 10 days
     credentials:
-      tenant_id: {{.Microsoft.TenantID}}
-      client_id: {{.Microsoft.ClientID}}
-      client_secret: {{printf "%q" .Microsoft.ClientSecret}}
+      tenant_id: {{.TenantID}}
+      client_id: {{.ClientID}}
+      client_secret: {{.ClientSecret}}
     services:
-      {{.Service}}:{{if .Delayed}}
-        mode: delayed                          # default fresh, which asks again for what appears late{{end}}
+      {{.Service}}:{{.Mode}}
         request_period_in_seconds: {{.Period}}
         override_delay_in_seconds: {{.Delay}}            # default 90000, as Microsoft shows some messages a day late
         # Only where the service is not at its usual address, as in national clouds.
         override_base_auth_url: {{.Base}}
         override_base_resource_url: {{.Resource}}
         override_base_url: {{.Base}}
-`))
+`
