@@ -58,7 +58,7 @@ func DevoTables() ([]DevoTable, error) {
 		for j := range tables[i].Rows {
 			r := &tables[i].Rows[j]
 			r.complete(tables[i])
-			if more, ok := strings.CutPrefix(r.Says, "The same"); ok && strings.ContainsAny(more[:1], ".;") {
+			if more, ok := strings.CutPrefix(r.Says, "The same"); ok && strings.IndexAny(more, ".;") == 0 {
 				r.Says = strings.TrimSuffix(before, ".") + more
 			} else {
 				before = r.Says
