@@ -31,6 +31,7 @@ func TestInternalEventsGoWithEventsAndAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := newMemorySink()
+		started := time.Now()
 		w, d, e, stop := newInternalWorld(t, sink)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -40,15 +41,16 @@ func TestInternalEventsGoWithEventsAndAlone(t *testing.T) {
 		w.env.Internal.Add(internalTable, time.Now(), []byte("with"))
 		w.commit()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := fmt.Sprint(sink.got); got != "[alone 1 with]" {
 			t.Errorf("got %s, want what waits alone after a while, and after the events of an epoch", got)
 		}
 		if s := d.snapshot(); s.Events != 1 || s.Bytes != 1 {
 			t.Errorf("%d events of %d bytes count, want the 1 of a collector", s.Events, s.Bytes)
 		}
-		since := d.last.at.UnixMilli()
 		time.Sleep(2 * time.Minute)
-		want := fmt.Sprintf(`{"col_id":"7","col_image":"i","col_name":"n","col_version":"v","msg_sent":{"part_bytes":1,"part_counter":1,"since_ts":%d}}`, since)
+		want := fmt.Sprintf(`{"col_id":"7","col_image":"i","col_name":"n","col_version":"v","msg_sent":{"part_bytes":1,"part_counter":1,"since_ts":%d}}`, started.UnixMilli())
+		synctest.Wait()
 		if got := strings.Join(sink.got, "\n"); !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %s", got, want)
 		}
