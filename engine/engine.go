@@ -110,7 +110,11 @@ func (o Options) env(config *Config) *Env {
 func (e *Engine) Close() error { return e.env.Store.Close() }
 
 // Store is the engine's store, for status and tools.
-func (e *Engine) Store() *Store { return e.env.Store }
+func (e *Engine) Store() *Store {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.env.Store
+}
 
 func (e *Engine) library(config *Config) *Library {
 	return &Library{Builtin: e.options.Builtin, Dir: config.ScriptsDir, Predeclared: e.options.Predeclared}

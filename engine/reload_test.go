@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestReloadedScriptTakesOverAtACommit(t *testing.T) {
@@ -113,6 +114,29 @@ func TestRefusedConfigurationWaitsForItsFile(t *testing.T) {
 	})
 	w.write("greeting.txt", "hello from a file\n")
 	w.sink("out").until(t, "the greeting", func(got []string) bool { return slices.Contains(got, "hello from a file") })
+}
+
+// Metrics ask for the store whenever somebody looks at them. It is the race detector that sees what is wrong.
+func TestStoreIsAskedForWhileTheConfigurationChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, counting)
+	w.start()
+	var asking sync.WaitGroup
+	done := make(chan struct{})
+	asking.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				w.engine.Store().Quotas(time.Now())
+			}
+		}
+	})
+	w.write("config.yaml", worldConfig+"starling: {limits: {outbox_bytes: 5MiB}}\n")
+	w.until("the new configuration", func(s Status) bool { return len(s.Reloads) > 0 })
+	close(done)
+	asking.Wait()
 }
 
 func TestRefusedConfigurationChangesNoLimit(t *testing.T) {
