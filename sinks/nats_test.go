@@ -1,14 +1,12 @@
 package sinks
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,9 +24,8 @@ import (
 
 // natsServer is a process that runs nats-server with JetStream, files in a folder of the test.
 type natsServer struct {
+	*server
 	dir, address, config string
-	process              *os.Process
-	ended                chan struct{}
 }
 
 // newNATSServer starts a server. The more is added to its configuration.
@@ -55,7 +52,6 @@ func newNATSServerAt(t testing.TB, address, more string) *natsServer {
 	s.config = filepath.Join(s.dir, "nats.conf")
 	sinktest.WriteFile(t, s.config, fmt.Appendf(nil, "listen: %q\nserver_name: test\nmax_payload: 8MB\n%s\n", address, more))
 	s.start(t)
-	t.Cleanup(s.kill)
 	return s
 }
 
@@ -65,15 +61,7 @@ func newJetStreamServer(t testing.TB, more string) *natsServer {
 
 func (s *natsServer) start(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(findNATS(t), "-c", s.config)
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	s.process, s.ended = cmd.Process, ended
-	go func() { _ = cmd.Wait(); close(ended) }()
+	s.server = runServer(t, findNATS(t), "-c", s.config)
 	for {
 		conn, err := net.Dial("tcp", s.address)
 		if err == nil {
@@ -84,8 +72,8 @@ func (s *natsServer) start(t testing.TB) {
 			return
 		}
 		select {
-		case <-ended:
-			t.Fatalf("nats-server ended: %s", output.String())
+		case <-s.ended:
+			t.Fatal("nats-server ended")
 		case <-t.Context().Done():
 			t.Fatal("nats-server does not listen")
 		case <-time.After(5 * time.Millisecond):
@@ -93,25 +81,9 @@ func (s *natsServer) start(t testing.TB) {
 	}
 }
 
-func (s *natsServer) kill() {
-	_ = s.process.Kill()
-	<-s.ended
-}
-
-// findNATS skips the test where there is none. In CI there must be one.
 func findNATS(t testing.TB) string {
 	t.Helper()
-	for _, name := range []string{"nats-server", "/usr/sbin/nats-server"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const reason = "no nats-server; install the package nats-server"
-	if os.Getenv("CI") != "" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-	return ""
+	return findServer(t, "nats-server", "the package nats-server")
 }
 
 const (

@@ -58,7 +58,7 @@ func TestRsyslogThatIsKilled(t *testing.T) {
 			address := fmt.Sprintf("127.%d.%d.%d", 1+i, os.Getpid()>>8&0xff, 1+os.Getpid()&0x7f)
 			config := strings.Replace(rsyslogKilledConf, "INPUT", c.input, 1)
 			config = strings.NewReplacer("ADDRESS", address, "DIR", d.dir).Replace(config)
-			start := func() *rsyslog {
+			start := func() *server {
 				r := runRsyslog(t, rsyslogd, d.dir, config)
 				waitForPort(t, r, address, 20514)
 				return r
@@ -116,7 +116,7 @@ func TestRsyslogThatIsKilled(t *testing.T) {
 }
 
 // waitForPort waits until the receiver takes connections.
-func waitForPort(t *testing.T, r *rsyslog, address string, port int) {
+func waitForPort(t *testing.T, r *server, address string, port int) {
 	t.Helper()
 	for {
 		conn, err := net.Dial("tcp", net.JoinHostPort(address, strconv.Itoa(port)))

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -98,20 +97,9 @@ func TestRsyslogReceivesOctetCountingAndRELPIntact(t *testing.T) {
 	}
 }
 
-// findRsyslog skips the test where there is none. In CI there must be one.
 func findRsyslog(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"rsyslogd", "/usr/sbin/rsyslogd"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const reason = "no rsyslogd; install the packages rsyslog, rsyslog-openssl, rsyslog-gnutls and rsyslog-relp"
-	if os.Getenv("CI") != "" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-	return ""
+	return findServer(t, "rsyslogd", "the packages rsyslog, rsyslog-openssl, rsyslog-gnutls and rsyslog-relp")
 }
 
 func startRsyslog(t *testing.T, rsyslogd, dir, driver string) (port int) {
@@ -132,39 +120,14 @@ func startRsyslog(t *testing.T, rsyslogd, dir, driver string) (port int) {
 	return 0
 }
 
-// rsyslog is a process that runs rsyslogd; it ends with the test.
-type rsyslog struct {
-	process *os.Process
-	ended   chan struct{}
-}
-
-func (r *rsyslog) kill() {
-	_ = r.process.Kill()
-	<-r.ended
-}
-
-func runRsyslog(t *testing.T, rsyslogd, dir, config string) *rsyslog {
+func runRsyslog(t *testing.T, rsyslogd, dir, config string) *server {
 	t.Helper()
 	conf := filepath.Join(dir, "rsyslog.conf")
 	if err := os.WriteFile(conf, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_ = os.Remove(filepath.Join(dir, "pid")) // of one that was killed
-	var output bytes.Buffer
-	cmd := exec.Command(rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := &rsyslog{process: cmd.Process, ended: make(chan struct{})}
-	go func() { _ = cmd.Wait(); close(r.ended) }()
-	t.Cleanup(func() {
-		r.kill()
-		if t.Failed() {
-			t.Logf("rsyslogd: %s", output.String())
-		}
-	})
-	return r
+	return runServer(t, rsyslogd, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
 }
 
 // variedEvents returns events with bodies of JSON such as mail systems write them: unique, of many
