@@ -141,14 +141,14 @@ func (a *answers) promise(index int) func(*kgo.Record, error) {
 		case err == nil:
 			a.acked++
 		case a.err == nil:
-			a.err = a.judge(index, err)
+			a.err = judgeRecord(index, err)
 		}
 	}
 }
 
-// judge tells a refusal of an event from other errors. An answer is about a batch, any event of which may
+// judgeRecord tells a refusal of an event from other errors. An answer is about a batch, any event of which may
 // be the reason.
-func (a *answers) judge(index int, err error) error {
+func judgeRecord(index int, err error) error {
 	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.InvalidRecord) || errors.Is(err, kerr.InvalidTimestamp) {
 		return &engine.Refused{Index: -1, Err: err}
 	}

@@ -161,7 +161,7 @@ func judgeAnswer(m *nats.Msg, index int) error {
 	return nil
 }
 
-// wait waits until at most n.window messages have no answer, or one is refused. Patience is for the next answer.
+// wait waits until at most so many messages have no answer, or one is refused. Patience is for the next answer.
 func (n *natsSession) wait(ctx context.Context, most int, patience time.Duration) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
