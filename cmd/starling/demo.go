@@ -23,9 +23,9 @@ func newDemo(p *program) *cobra.Command {
 		Use:   "demo",
 		Short: "See it work against a simulated Microsoft and a simulated Devo",
 		Long: `Starts a simulated Microsoft (tokens, the message trace of the report or of
-Graph, with pages, throttling, faults and rows that appear late) and a simulated Devo (TLS with a client certificate) on this machine,
-writes a configuration, certificates and the scripts to a folder, and runs the real engine on
-them. Edit the script in that folder while it runs, and see the new version take over.
+Graph, with pages, throttling, faults and rows that appear late) and a simulated Devo (TLS with
+a client certificate) on this machine, writes a configuration, certificates and the scripts to a
+folder, and runs the real engine on them. Edit the script in that folder while it runs, and see the new version take over.
 
 With --outside it runs no engine: run one on that folder yourself, in a container or under a
 debugger, and kill it as you like.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,11 +63,7 @@ func (h *devoHandler) Enabled(_ context.Context, level slog.Level) bool {
 
 func (h *devoHandler) Handle(_ context.Context, rec slog.Record) error {
 	rec.Message = h.redactor.Redact(rec.Message)
-	r := devoRecord{rec, h.attrs[:len(h.attrs):len(h.attrs)], h.devoLog}
-	rec.Attrs(func(a slog.Attr) bool {
-		r.attrs = flat(r.attrs, "", a, h.redactor)
-		return true
-	})
+	r := devoRecord{rec, withRecord(h.attrs, rec, h.redactor), h.devoLog}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out bytes.Buffer
@@ -87,11 +84,26 @@ func (h *devoHandler) Handle(_ context.Context, rec slog.Record) error {
 func oneLine(text string) string { return printable(strings.ReplaceAll(text, "\n", " ")) }
 
 func (h *devoHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	all := h.attrs[:len(h.attrs):len(h.attrs)]
-	for _, a := range attrs {
-		all = flat(all, "", a, h.redactor)
+	return &devoHandler{h.devoLog, withAttrs(h.attrs, attrs, h.redactor)}
+}
+
+// withAttrs returns the attributes of a log with more of them, flat and without secrets.
+func withAttrs(all, more []slog.Attr, r *engine.Redactor) []slog.Attr {
+	all = slices.Clip(all)
+	for _, a := range more {
+		all = flat(all, "", a, r)
 	}
-	return &devoHandler{h.devoLog, all}
+	return all
+}
+
+// withRecord does so with those of a record.
+func withRecord(all []slog.Attr, rec slog.Record, r *engine.Redactor) []slog.Attr {
+	all = slices.Clip(all)
+	rec.Attrs(func(a slog.Attr) bool {
+		all = flat(all, "", a, r)
+		return true
+	})
+	return all
 }
 
 // flat appends an attribute without secrets; those of a group one by one.

@@ -18,9 +18,15 @@ type internalHandler struct {
 	*internalLog
 }
 
+// internalEvents is where lines go, if On.
+type internalEvents interface {
+	On() bool
+	Add(table *engine.Table, at time.Time, body []byte)
+}
+
 // An internalLog is what the handlers of one log share.
 type internalLog struct {
-	to       *engine.InternalEvents
+	to       internalEvents
 	about    engine.InternalAbout
 	level    slog.Leveler
 	redactor *engine.Redactor
@@ -47,11 +53,7 @@ type internalLine struct {
 }
 
 func (h *internalHandler) tell(rec slog.Record) {
-	attrs := h.attrs[:len(h.attrs):len(h.attrs)]
-	rec.Attrs(func(a slog.Attr) bool {
-		attrs = flat(attrs, "", a, h.redactor)
-		return true
-	})
+	attrs := withRecord(h.attrs, rec, h.redactor)
 	level := strings.ToLower(devoLevel(rec.Level))
 	line := internalLine{Msg: printable(plainText(h.redactor.Redact(rec.Message), attrs)), Time: rec.Time.UTC().Format(time.RFC3339Nano), Level: level,
 		Name: h.about.Name, Version: h.about.Version, Image: h.about.Image}
@@ -70,11 +72,7 @@ func (h *internalHandler) tell(rec slog.Record) {
 }
 
 func (h *internalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	all := h.attrs[:len(h.attrs):len(h.attrs)]
-	for _, a := range attrs {
-		all = flat(all, "", a, h.redactor)
-	}
-	return &internalHandler{h.Handler.WithAttrs(attrs), all, h.internalLog}
+	return &internalHandler{h.Handler.WithAttrs(attrs), withAttrs(h.attrs, attrs, h.redactor), h.internalLog}
 }
 
 func (h *internalHandler) WithGroup(name string) slog.Handler {
