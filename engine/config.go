@@ -335,10 +335,13 @@ func (r *configReader) outputs(top *Section) {
 	}
 }
 
+// senderTypes are the types of outputs that Devo's collectors send to Devo with.
+var senderTypes = []string{"devo_platform", "relay", "syslog", "in_house_relay", "sidecar"}
+
 // outputPeriod reads how often an output of Devo's types tells its statistics; the others go by the whole.
 func (r *configReader) outputPeriod(kind string, config *Section) time.Duration {
 	seconds := r.statsPeriod
-	if slices.Contains([]string{"devo_platform", "relay", "syslog", "in_house_relay", "sidecar"}, kind) {
+	if slices.Contains(senderTypes, kind) {
 		seconds = config.Int("period_sender_stats_in_seconds", seconds, minStatsPeriod, maxStatsPeriod)
 	}
 	return time.Duration(seconds) * time.Second

@@ -99,6 +99,7 @@ func (r *configReader) senders(s *Section) {
 	s.Float(generalPrefix+"threshold_for_using_gzip_in_transport_layer", 1.1, -1, 1.1)
 	s.Int(generalPrefix+"compression_level", 6, 1, 9)
 	s.Int(generalPrefix+"compression_buffer_in_bytes", 51200, 1, 10485760)
+	r.statsPeriod = s.Int("sender_stats_period_in_sec", cmp.Or(r.statsPeriod, defaultStatsPeriod), minStatsPeriod, maxStatsPeriod)
 }
 
 // Bounds of the time between two statistics of an output, in seconds.
@@ -108,7 +109,7 @@ const (
 	maxStatsPeriod     = 1800
 )
 
-// ignoredGlobals checks the globals that, all but the period of statistics, only Devo's own collectors use, so that their files work here.
+// ignoredGlobals checks the globals that only Devo's own collectors use, so that their files work here.
 func (r *configReader) ignoredGlobals(s *Section) {
 	s.Int("queue_max_size_in_mb", 1024, 1, 5120)
 	messages := s.Int("queue_max_size_in_messages", 10000, 1, 100000)
@@ -117,7 +118,6 @@ func (r *configReader) ignoredGlobals(s *Section) {
 	}
 	s.Int("queue_max_elapsed_time_in_sec", 60, 1, 600)
 	s.Bool("queue_generate_metrics", false)
-	r.statsPeriod = s.Int("sender_stats_period_in_sec", cmp.Or(r.statsPeriod, defaultStatsPeriod), minStatsPeriod, maxStatsPeriod)
 	s.Bool("generate_collector_details", false)
 	s.WithoutEffect("queue_max_size_in_mb", "queue_max_size_in_messages", "queue_wrap_max_size_in_messages", "queue_max_elapsed_time_in_sec",
 		"queue_generate_metrics", "generate_collector_details")

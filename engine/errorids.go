@@ -24,7 +24,7 @@ func ErrorIDs() []ErrorID {
 		{configuration, 3, "", "The file of the job does not exist.", nameFiles},
 		{configuration, 4, "", "The collector's file is a folder.", nameFiles},
 		{configuration, 5, "", "The collector's file does not exist.", nameFiles},
-		{configuration, 6, "Required configuration data is missing", "A key that must be set is not: a name, an id, enabled, services, the type of an output, or what the Collector Server writes.", "add the key that stands in front of the error"},
+		{configuration, 6, "Required configuration data is missing", "A key that must be set is not: a name, an id, services, the type of an output, or what the Collector Server writes.", "add the key that stands in front of the error"},
 		{configuration, 7, "", "The file is not YAML: indentation, brackets, colons or quotes.", lineBefore},
 		{configuration, 8, "", "The file is YAML, but no configuration can be read from it: a key twice, two documents, a tag, a text that is not UTF-8.", lineBefore},
 		{configuration, 9, "", "The file is not JSON, or a key is in it twice. Also for the collector's file of the Collector Server.", lineBefore},

@@ -42,14 +42,14 @@ func (i *InternalEvents) use(config *Config, deliveries map[string]*delivery) {
 	defer i.mu.Unlock()
 	i.buffers = nil
 	for _, o := range config.Outputs {
-		if d := deliveries[o.Name]; d != nil && config.InternalEvents && slices.Contains(devoTypes, o.Type) {
+		if d := deliveries[o.Name]; d != nil && config.InternalEvents && leadsToDevo(o.Type) {
 			i.buffers = append(i.buffers, &d.internal)
 		}
 	}
 }
 
-// devoTypes are the types of outputs that lead to Devo.
-var devoTypes = []string{"devo_platform", "relay", "in_house_relay", "sidecar", "syslog", "devo_http"}
+// leadsToDevo reports whether outputs of a type do.
+func leadsToDevo(kind string) bool { return kind == "devo_http" || slices.Contains(senderTypes, kind) }
 
 // On reports whether any output takes such events.
 func (i *InternalEvents) On() bool {
