@@ -38,12 +38,12 @@ func (s *Store) keepSmall(every time.Duration, slack int64) {
 // takes to write what is in use anew.
 func (s *Store) overgrown(slack int64) bool {
 	s.mu.Lock()
-	outbox, others := s.bytes, s.others
+	outbox, others := s.inBadger, s.others
 	s.mu.Unlock()
 	return s.filesSize() > 2*outbox+others+others/2+slack && s.space.look() > outbox+others+2*memTable
 }
 
-// filesSize returns how much of the disk tables and values take. What the logs take is bounded.
+// filesSize returns how much of the disk Badger's tables and values take. What its logs take is bounded.
 func (s *Store) filesSize() int64 { return allocatedBy(s.dir, ".sst", ".vlog") }
 
 // reclaim has Badger merge all tables, so that what was deleted is gone. Commits go on meanwhile, but
@@ -68,7 +68,7 @@ func (s *Store) reclaim() error {
 	}
 	size := s.filesSize()
 	s.mu.Lock()
-	s.others = max(0, size-s.bytes)
+	s.others = max(0, size-s.inBadger)
 	s.mu.Unlock()
 	s.at(stepReclaimed)
 	return nil
