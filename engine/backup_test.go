@@ -22,6 +22,7 @@ func TestBackupWhileCommitsGoOn(t *testing.T) {
 	dir, other, file := t.TempDir(), filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "backup")
 	s := openStore(t, dir)
 	defer s.Close()
+	s.inline = 1 // so that it reads segments
 	if err := s.outputs([]string{"out"}); err != nil {
 		t.Fatal(err)
 	}

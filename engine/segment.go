@@ -112,6 +112,7 @@ func readLocated(dir string, id uint64, p location, into []byte) ([]byte, error)
 // segments writes and removes segments. Its zero value, for a store in memory, has none.
 type segments struct {
 	dir      string
+	limit    int64 // segmentBytes, or less for tests
 	unsynced bool
 
 	// Of the segment that is written; for the committer alone, but number.
@@ -126,7 +127,7 @@ type segments struct {
 
 // add writes a chunk, which is durable after sync.
 func (s *segments) add(id uint64, chunk []byte) (p location, err error) {
-	if s.file == nil || s.size >= segmentBytes {
+	if s.file == nil || s.size >= s.limit {
 		if err := s.begin(); err != nil {
 			return p, err
 		}

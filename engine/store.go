@@ -142,7 +142,7 @@ func openWith(o storeOptions) (*Store, error) {
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{}, quotas: quotas{dir: dir},
-		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, unsynced: o.unsynced},
+		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, limit: segmentBytes, unsynced: o.unsynced},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
