@@ -6,10 +6,10 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Badger gives the room of deleted chunks back when it happens to merge the tables that hold them with
-// those that say so. While chunks come and go it does, but after a backlog has drained it may never do.
-// So the store looks at the size of the files, and has all tables merged when they hold much more than
-// what is in use.
+// Badger gives the room of what is deleted (remembered keys, small chunks, those of an older version or a
+// backup) back when it happens to merge the tables that hold it with those that say so. While things come
+// and go it does, but after a backlog has drained it may never do. So the store looks at the size of the
+// files, and has all tables merged when they hold much more than what is in use.
 const (
 	reclaimEvery = 10 * time.Second
 	reclaimSlack = 64 << 20 // bytes on top of what is in use; in a steady flow Badger itself stays below

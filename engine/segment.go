@@ -22,7 +22,7 @@ import (
 // stands its number (8 bytes), so that none can be taken for another.
 const (
 	segmentSuffix = ".chunks"
-	segmentBytes  = 16 << 20 // after which the next one begins: what is read and gone in the oldest is the room that is lost
+	segmentBytes  = 8 << 20 // after which the next one begins: so much of the oldest may be room that is lost
 	segmentHead   = 8
 
 	// A group of commits with fewer bytes of chunks goes into Badger, for one sync instead of two.
