@@ -249,8 +249,8 @@ func (r *configReader) input(name string, input *Section) {
 		return
 	}
 	shared := []level{
-		{input.path, input.mapping.without(genericKeys("id", "enabled", "credentials", "services")...)},
-		{credentials.path, credentials.mapping},
+		{input.path, input.mapping.without(inputKeys...), inputKeys},
+		{credentials.path, credentials.mapping, nil},
 	}
 	family := &family{declared: map[string]map[string]bool{}}
 	for _, e := range services.mapping.entries {
@@ -267,7 +267,7 @@ func (r *configReader) input(name string, input *Section) {
 		r.generic(service)
 		c.Script = r.script(service, e.key)
 		c.Settings = &Settings{file: r.problems.file, path: service.path, line: e.line, col: e.col,
-			service: service.mapping.without(genericKeys("enabled", "script")...), shared: shared, family: family, base: r.Base}
+			service: service.mapping.without(serviceKeys...), shared: shared, family: family, base: r.Base}
 		family.services++
 		r.Collectors = append(r.Collectors, c)
 	}
