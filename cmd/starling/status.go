@@ -110,7 +110,7 @@ func (p statusPage) collectors(all []engine.CollectorStatus) {
 		if c.Failures > 0 {
 			fmt.Fprintf(p.w, "\n%s has failed %s in a row, last worked %s:\n%s\n", printable(c.Collector), count(c.Failures, "time"), p.ago(c.LastSuccess), indent(c.LastError))
 		}
-		if c.CertificateEnds != nil && c.CertificateEnds.Sub(p.now) < 14*24*time.Hour {
+		if c.CertificateEnds != nil && c.CertificateEnds.Sub(p.now) < engine.CertificateWarning {
 			fmt.Fprintf(p.w, "\n%s: the certificate that it signs in with ends %s\n", printable(c.Collector), moment(*c.CertificateEnds))
 		}
 	}
