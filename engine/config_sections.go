@@ -240,7 +240,7 @@ func (r *configReader) input(name string, input *Section) {
 	every := period(input, defaultPeriod)
 	limits := r.requestLimits(input, nil)
 	r.generic(input)
-	credentials := input.sub("credentials")
+	credentials := r.credentials(input)
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
@@ -271,6 +271,17 @@ func (r *configReader) input(name string, input *Section) {
 		family.services++
 		r.Collectors = append(r.Collectors, c)
 	}
+}
+
+func (r *configReader) credentials(input *Section) *Section {
+	if e, ok := input.find("credentials"); ok {
+		e.value.secret = true // who writes something else than a section there may have written a secret
+	}
+	n := len(r.problems.list)
+	s := input.sub("credentials")
+	id := ErrorID{Class: initVariables, Number: 1}.About("credentials")
+	r.problems.name(n, &id)
+	return s
 }
 
 func (r *configReader) script(s *Section, service string) string {

@@ -76,6 +76,9 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		if (!ok || id.Remedy == "does not occur here") != (r.State == "not applicable") {
 			t.Errorf("%s %s is %s: is in the table of errors: %t, where to do is: %s", r.ID, r.Name, r.State, ok, id.Remedy)
 		}
+		if ok && id.Class == "InitVariablesError" && r.State != "not applicable" && r.Bad == nil {
+			t.Errorf("%s %s is %s, and no value brings it", r.ID, r.Name, r.State)
+		}
 	default:
 		return r.Good != nil || r.Bad != nil || r.Tests != nil
 	}
@@ -417,6 +420,9 @@ func TestWrongValuesOfDevosSettingsAreRefused(t *testing.T) {
 
 func refuses(r reference.DevoRow, got report) bool {
 	pattern := r.Refuses
+	if id, ok := r.Error(); ok && pattern == "" {
+		pattern = regexp.QuoteMeta(id.String() + " reason: " + id.Message + ": ")
+	}
 	if pattern == "" {
 		pattern = regexp.QuoteMeta(r.Key[strings.LastIndex(r.Key, ".")+1:]) + ".*: "
 	}
