@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // openChild is a process that opens the store in dir, says how that went, and keeps it open until its
@@ -145,4 +146,24 @@ func publicProgram(t *testing.T, base string) string {
 		t.Fatal(err)
 	}
 	return public
+}
+
+// A child that was forked while the database was open holds its lock until it runs its own program.
+func TestLockThatOutlivesItsOwner(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockPatience/20, func() { syscall.Flock(int(d.Fd()), syscall.LOCK_UN) })
+	db, err := openBadger(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
 }

@@ -172,20 +172,28 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		WithNumGoroutines(2).
 		WithCompactL0OnClose(dir != "")
 	var err error
-	for range 1 + emptyFiles(dir) { // at each of them Open fails once, and makes it whole
+	for range 2 * (1 + emptyFiles(dir)) { // at each of them Open fails once, and makes it whole
 		var db *badger.DB
 		if db, err = badger.Open(o); err == nil {
 			return db, nil
+		}
+		if isLocked(err) { // perhaps only by a child that was forked at the last try: lockDir waits for that
+			if unlock, err := lockDir(dir); err == nil {
+				unlock()
+				continue
+			}
 		}
 		if !strings.Contains(err.Error(), "Create a new file") {
 			break
 		}
 	}
-	if strings.Contains(err.Error(), "Another process is using") {
+	if isLocked(err) {
 		err = inUse(dir)
 	}
 	return nil, openError(dir, err)
 }
+
+func isLocked(err error) bool { return strings.Contains(err.Error(), "Another process is using") }
 
 // emptyFiles counts the files of 0 bytes, which a kill or a cut of the power leaves of a log that was just made.
 func emptyFiles(dir string) (n int) {
