@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -432,21 +434,40 @@ func refuses(r reference.DevoRow, got report) bool {
 // TestRangesOfDevosSettingsAreTriedAtTheirEnds sees to it that a row tries what is just in its range and what is not.
 func TestRangesOfDevosSettingsAreTriedAtTheirEnds(t *testing.T) {
 	t.Parallel()
-	ends := regexp.MustCompile(`^(\d+) to (\d+)$`)
+	ends := regexp.MustCompile(`^(\d+) to (\d+)$|^at least (\d+)$|^(-?[\d.]+) to (-?[\d.]+)$`)
 	for _, table := range devoTables(t) {
 		for _, r := range table.Rows {
 			m := ends.FindStringSubmatch(r.Range)
 			if m == nil {
 				continue
 			}
-			var least, most int
-			fmt.Sscan(m[1], &least)
-			fmt.Sscan(m[2], &most)
-			if !slices.Contains(r.Good, any(most)) || !slices.Contains(r.Bad, any(least-1)) || !slices.Contains(r.Bad, any(most+1)) {
+			least, most := number(m[1]+m[3]+m[4]), number(m[2]+m[5])
+			tried := slices.Contains(numbers(r.Good), most) && slices.ContainsFunc(numbers(r.Bad), func(n float64) bool { return most < n && n <= most+1 })
+			if m[3] != "" { // there is no most
+				tried = slices.Contains(numbers(r.Good), least)
+			}
+			below := slices.ContainsFunc(numbers(r.Bad), func(n float64) bool { return least-1 <= n && n < least })
+			if !tried || !below {
 				t.Errorf("%s: range %s, tried are %v, not %v", r.Name, r.Range, r.Good, r.Bad)
 			}
 		}
 	}
+}
+
+func number(v any) float64 {
+	n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return n
+}
+
+// numbers returns values as numbers, NaN for those that are none.
+func numbers(values []any) (all []float64) {
+	for _, v := range values {
+		all = append(all, number(v))
+	}
+	return all
 }
 
 // TestDefaultsOfDevosSettings looks for each default where the code or REFERENCE.md has it.

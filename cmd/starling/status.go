@@ -31,7 +31,7 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 			}
 			running, found := engine.FindRunning(dir)
 			if !found {
-				return &failure{exitWrong, fmt.Errorf("no starling runs on %s: start it with starling run; what the state holds shows starling state list", dir)}
+				return &failure{exitWrong, fmt.Errorf("no starling runs on %s: start it with starling run; starling state list shows what the state holds", dir)}
 			}
 			s, err := running.Status()
 			if err != nil {
