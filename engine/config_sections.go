@@ -159,7 +159,7 @@ func (r *configReader) starling(top *Section) {
 	r.LogFormat = log.Choice("format", "text", "text", "json", "devo")
 	r.LogDevoOld = log.Choice("devo_form", "new", "new", "old") == "old"
 	log.unknown(r.problems)
-	r.InternalEvents = s.Bool("internal_events", false)
+	r.InternalEvents = s.Bool("internal_events", true)
 	r.network(s.sub("network"))
 	r.limits(s.sub("limits"))
 	s.unknown(r.problems)
