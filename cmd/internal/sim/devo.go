@@ -69,7 +69,7 @@ func NewDevo(certs *Certs, o DevoOptions) (*Devo, error) {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
-	d := &Devo{options: o, tls: certs.serverConfig(), addr: o.Addr, delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
+	d := &Devo{options: o, tls: certs.ServerConfig(), addr: o.Addr, delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
 	if err := d.openRecord(); err != nil {
 		return nil, err
 	}
