@@ -237,7 +237,7 @@ func TestKeysStayTheSameFromVersionToVersion(t *testing.T) {
 	t.Parallel()
 	table := starEval(t, `t = devo.table("my.app.test", key = [field("a"), field("b")])`)["t"].(*devoTable)
 	s := &sender{table: table, run: newRun(table.program, &starlark.Thread{}, nil)}
-	s.run.read(`{"b":7,"a":"x"}`)
+	s.run.read(jsonOf(t, `{"b":7,"a":"x"}`))
 	got, ok := s.fieldKey()
 	// Kind 1, tag and values with their lengths, each value after a 1.
 	if want := s.hash([]byte("\x01\x0bmy.app.test\x01\x01x\x01\x017")); !ok || got != want {

@@ -38,7 +38,7 @@ func (s *sender) identify(key engine.Key, keyed bool) {
 	if keyed {
 		buf = append(appendSized(s.keyPrefix(idOfKey), s.pull.Collector()), key[:]...)
 	} else {
-		buf = append(appendSized(s.keyPrefix(idOfRecord), s.pull.Collector()), s.run.raw...)
+		buf = append(appendSized(s.keyPrefix(idOfRecord), s.pull.Collector()), s.run.json.raw()...)
 	}
 	id := s.hash(buf)
 	s.putInFront(s.table.id, hex.EncodeToString(id[:]))

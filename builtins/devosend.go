@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"starling/builtins/internal/jsontape"
 	"starling/engine"
 )
 
@@ -100,11 +101,10 @@ func (s *sender) send(v starlark.Value) error {
 
 // sendRecords sends a page's list without making values of its records.
 func (s *sender) sendRecords(l *Records) error {
-	l.parse()
-	for i := range l.items {
+	for i, node := 0, 1; node < len(l.json.nodes); i, node = i+1, jsontape.Next(l.json.nodes, node) {
 		var err error
-		if item := &l.items[i]; item.value == nil && item.raw[0] == '{' {
-			err = s.sendRecord(item.raw, nil)
+		if item := l.json.at(node); item.isObject() && (!l.split || l.items[i].value == nil) {
+			err = s.sendRecord(item, nil)
 		} else {
 			err = s.sendOne(l.Index(i))
 		}
@@ -122,12 +122,12 @@ func (s *sender) sendOne(v starlark.Value) error {
 	case starlark.Bytes:
 		return s.sendBody(string(v))
 	}
-	raw, err := recordText(v)
+	doc, err := recordJSON(v)
 	if err != nil {
 		return err
 	}
 	record, _ := v.(*Record)
-	return s.sendRecord(raw, record)
+	return s.sendRecord(doc, record)
 }
 
 // contextEvery is how many rows pass between looks at whether the pull must end.
@@ -156,19 +156,18 @@ func (s *sender) sendBody(body string) error {
 	return s.stage(at)
 }
 
-// sendRecord sends a record, given as checked JSON and, if there is one, as the value that it is in
-// the script.
-func (s *sender) sendRecord(raw string, record *Record) error {
+// sendRecord sends a record, given as JSON and, if there is one, as the value that it is in the script.
+func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 	if err := s.count(); err != nil {
 		return err
 	}
 	r := s.run
-	r.read(raw)
+	r.read(doc)
 	if !r.wanted() {
 		return s.leaveOut(r.err)
 	}
 	if record == nil && (s.table.event != nil || s.table.atFunc != nil) {
-		record = &Record{raw: raw}
+		record = &Record{json: doc}
 	}
 	at, err := s.time(record)
 	if err != nil || s.outside(at) {

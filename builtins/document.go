@@ -1,42 +1,46 @@
 package builtins
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"unsafe"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
+
+	"starling/builtins/internal/jsontape"
 )
 
 // NewDocument returns the JSON text body as a Starlark value: an object as *Record, an array as
 // *Records, anything else as the plain value. The text is checked here, once and strictly, so that
 // everything behind can trust it; values are made when they are first read. A byte order mark is
-// skipped and bytes that are not UTF-8 become U+FFFD. The body is not kept.
+// skipped and bytes that are not UTF-8 become U+FFFD. The body must not change afterwards.
 func NewDocument(body []byte) (starlark.Value, error) {
-	text, err := checkJSON(body)
+	v, err := parseBytes(body, false)
 	if err != nil {
 		return nil, err
 	}
-	return decode(text), nil
+	return decode(v), nil
 }
 
 // strictDocument is NewDocument for a body that must not have anything that only a broken transport, or
 // a broken writer, makes: bytes that are not UTF-8, or a key twice in an object that is not in a list.
 func strictDocument(body []byte) (starlark.Value, error) {
-	if !utf8.Valid(body) {
-		return nil, errors.New("it has bytes that are not UTF-8")
+	v, err := parseBytes(body, true)
+	if err != nil {
+		return nil, err
 	}
-	v, err := NewDocument(body)
-	if err == nil {
-		err = noKeyTwice(v, 0)
-	}
-	return v, err
+	doc := decode(v)
+	return doc, noKeyTwice(doc, 0)
+}
+
+// parseBytes is parseJSON without a copy.
+func parseBytes(body []byte, whole bool) (jsonValue, error) {
+	text := unsafe.String(unsafe.SliceData(body), len(body))
+	return parseJSON(nodesFor(text), text, whole)
 }
 
 // noKeyTwice looks for repeated keys in a record and in the records that are its fields.
@@ -50,7 +54,7 @@ func noKeyTwice(v starlark.Value, depth int) error {
 		return fmt.Errorf("it has the key %.80q twice", r.twice)
 	}
 	for i := range r.fields {
-		if r.fields[i].raw[0] == '{' {
+		if r.json.nodes[r.fields[i].node].Kind == jsontape.Object {
 			if err := noKeyTwice(r.valueAt(i), depth+1); err != nil {
 				return err
 			}
@@ -59,54 +63,65 @@ func noKeyTwice(v starlark.Value, depth int) error {
 	return nil
 }
 
-// checkJSON returns body as JSON text without white space around it. It is valid JSON and UTF-8,
-// nested at most maxDepth deep, and holds no control characters but white space between tokens.
-func checkJSON(body []byte) (string, error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	text := string(body)
-	if !utf8.Valid(body) {
-		text = replaceInvalid(text)
-	}
-	if len(text) == 0 {
-		return "", errors.New("empty, want JSON")
-	}
-	// The check of the syntax calls itself for each level, so this comes first.
-	if at, err := tooMuch(text); err != nil {
-		return "", placed(text, at, err)
-	}
-	if !gjson.Valid(text) {
-		return "", syntaxError(text)
-	}
-	if strings.IndexByte(text, 0x7f) >= 0 {
-		text = strings.ReplaceAll(text, "\x7f", `\u007f`)
-	}
-	return strings.Trim(text, " \t\r\n"), nil
+// A jsonValue is a value of a JSON text that was checked.
+type jsonValue struct {
+	text  string // all of it; it holds no control characters but white space between tokens
+	nodes []jsontape.Node
 }
 
-// tooMuch returns where text is nested deeper than maxDepth, or has more than maxValues values. It can
-// be given any text.
-func tooMuch(text string) (at int, err error) {
-	depth, values := 0, 0
-	for i := 0; i < len(text); {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i)
-			continue
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return i, errTooDeep
-			}
-		case '}', ']':
-			depth--
-		case ',':
-			if values++; values >= maxValues {
-				return i, errTooMany
-			}
-		}
-		i++
-	}
-	return 0, nil
+// raw returns the text of the value.
+func (v jsonValue) raw() string { return v.nodes[0].Text(v.text) }
+
+// at returns the value in it that begins at a node.
+func (v jsonValue) at(i int) jsonValue {
+	return jsonValue{v.text, v.nodes[i : i+int(v.nodes[i].Size)]}
 }
+
+func (v jsonValue) isObject() bool { return v.nodes[0].Kind == jsontape.Object }
+
+// appendTo appends the value without the white space between its tokens.
+func (v jsonValue) appendTo(dst []byte) []byte {
+	if v.nodes[0].Flags&jsontape.Spaced != 0 {
+		return appendCompact(dst, v.raw())
+	}
+	return append(dst, v.raw()...)
+}
+
+// parseJSON checks a text strictly. A byte order mark is skipped; bytes that are not UTF-8 become U+FFFD,
+// unless whole is set: then they are an error. The nodes are appended to dst.
+func parseJSON(dst []jsontape.Node, text string, whole bool) (jsonValue, error) {
+	text = strings.TrimPrefix(text, "\ufeff")
+	for {
+		nodes, err := jsontape.Parse(dst, text, jsontape.Limits{Depth: maxDepth, Values: maxValues})
+		e, _ := errors.AsType[*jsontape.Error](err)
+		switch {
+		case err == nil:
+			return jsonValue{text, nodes[len(dst):]}, nil
+		case e.Err == jsontape.ErrUTF8 && whole:
+			return jsonValue{}, errors.New("it has bytes that are not UTF-8")
+		case e.Err == jsontape.ErrUTF8:
+			text = replaceInvalid(text)
+		case e.Err == jsontape.ErrDelete:
+			text = strings.ReplaceAll(text, "\x7f", `\u007f`)
+		case e.Err == jsontape.ErrTooDeep:
+			return jsonValue{}, placed(text, e.Offset, errTooDeep)
+		case e.Err == jsontape.ErrTooMany:
+			return jsonValue{}, placed(text, e.Offset, errTooMany)
+		case strings.Trim(text, " \t\r\n") == "":
+			return jsonValue{}, errors.New("empty, want JSON")
+		default:
+			return jsonValue{}, syntaxError(text)
+		}
+	}
+}
+
+// nodesFor returns room for the nodes of a text, which may have to grow.
+func nodesFor(text string) []jsontape.Node {
+	return make([]jsontape.Node, 0, 4+len(text)/bytesPerNode)
+}
+
+// bytesPerNode is what rows have for each of their names and values.
+const bytesPerNode = 16
 
 // replaceInvalid puts U+FFFD in the place of each byte that is not UTF-8, as encoding/json does.
 func replaceInvalid(text string) string {
@@ -135,33 +150,33 @@ func placed(text string, at int, err error) error {
 	return fmt.Errorf("not JSON at line %d, column %d (byte %d): %w, near %q", line, column, at, err, text[from:min(len(text), from+60)])
 }
 
-// decode returns the value of JSON text that checkJSON has passed, or of a part of it.
-func decode(raw string) starlark.Value {
-	switch raw[0] {
-	case '{':
-		return &Record{raw: raw}
-	case '[':
-		return &Records{raw: raw}
-	case '"':
-		return starlark.String(decodeString(raw))
-	case 't':
+// decode returns the Starlark value.
+func decode(v jsonValue) starlark.Value {
+	switch n := &v.nodes[0]; n.Kind {
+	case jsontape.Object:
+		return &Record{json: v}
+	case jsontape.Array:
+		return &Records{json: v}
+	case jsontape.String:
+		return starlark.String(decodeString(v.text, n))
+	case jsontape.True:
 		return starlark.True
-	case 'f':
+	case jsontape.False:
 		return starlark.False
-	case 'n':
+	case jsontape.Null:
 		return starlark.None
 	default:
-		return decodeNumber(raw)
+		return decodeNumber(n.Text(v.text))
 	}
 }
 
 // decodeString returns the text of a JSON string. It is a copy, so that a script that keeps it does
 // not keep the page it came from.
-func decodeString(raw string) string {
-	if strings.IndexByte(raw, '\\') < 0 {
-		return strings.Clone(raw[1 : len(raw)-1])
+func decodeString(text string, n *jsontape.Node) string {
+	if n.Flags&jsontape.Escaped == 0 {
+		return strings.Clone(n.Inside(text))
 	}
-	return gjson.Parse(raw).Str
+	return jsontape.Unescape(n.Inside(text))
 }
 
 // decodeNumber returns the value of a JSON number: an int when it is written without fraction and

@@ -218,7 +218,7 @@ func BenchmarkDocumentCheck(b *testing.B) {
 	page := benchmarkPage(1000)
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {
-		if _, err := checkJSON(page); err != nil {
+		if _, err := parseBytes(page, false); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -230,10 +230,10 @@ func BenchmarkRecordReadThreeFields(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	raw := v.(*Record).lookup("value").(*Records).Index(0).(*Record).raw
+	raw := v.(*Record).lookup("value").(*Records).Index(0).(*Record).json
 	b.ReportAllocs()
 	for b.Loop() {
-		r := &Record{raw: raw}
+		r := &Record{json: raw}
 		for _, name := range []string{"Received", "Size", "Index"} {
 			if r.lookup(name) == nil {
 				b.Fatal(name)

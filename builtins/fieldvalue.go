@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
+
+	"starling/builtins/internal/jsontape"
 )
 
 // valueMethods are the steps that change the kind of a value, look it up, look into it, or hand it to
@@ -104,7 +105,7 @@ func fieldAt(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs []s
 	}
 	return e.then("at("+strings.Join(names, ", ")+")", func(r *run, c cell) cell {
 		for _, step := range args {
-			if c = member(c, step); c.missing() {
+			if c = r.member(c, step); c.missing() {
 				return c
 			}
 		}
@@ -113,28 +114,35 @@ func fieldAt(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs []s
 }
 
 // member returns a field of an object, the last one of the name, or an element of an array.
-func member(c cell, step starlark.Value) cell {
-	found := cell{}
-	if c.kind != raw {
-		return found
+func (r *run) member(c cell, step starlark.Value) (found cell) {
+	if c.kind != raw && c.kind != spaced || c.isNumber() {
+		return cell{}
 	}
 	name, isName := starlark.AsString(step)
-	left, _ := starlark.AsInt32(step)
-	if isName != c.isObject() || c.isNumber() {
+	if isName != c.isObject() {
+		return cell{}
+	}
+	v, err := parseJSON(r.inner[:0], c.text, false)
+	if err != nil { // it was taken before
+		return cell{}
+	}
+	r.inner = v.nodes
+	if isName {
+		for i := 1; i < len(v.nodes); i = jsontape.Next(v.nodes, i+1) {
+			if keyOf(v.text, &v.nodes[i]) == name {
+				found = cellOf(v.text, &v.nodes[i+1])
+			}
+		}
 		return found
 	}
-	gjson.Parse(c.text).ForEach(func(k, v gjson.Result) bool {
-		switch {
-		case isName && k.Str == name:
-			found = cellOf(v)
-		case !isName && left == 0:
-			found = cellOf(v)
-			return false
+	place, _ := starlark.AsInt32(step)
+	for i := 1; i < len(v.nodes); i = jsontape.Next(v.nodes, i) {
+		if place == 0 {
+			return cellOf(v.text, &v.nodes[i])
 		}
-		left--
-		return true
-	})
-	return found
+		place--
+	}
+	return cell{}
 }
 
 // fieldLookup finds a text or a whole number in a dict; what is not in it, or missing, gives other.

@@ -20,11 +20,10 @@ const jsonPart = 8
 
 // Parts counts the text that no script has touched.
 func (r *Record) Parts() int {
-	n := len(r.raw)
-	for i := range r.fields {
-		n += len(r.fields[i].raw)
+	if len(r.json.nodes) == 0 {
+		return 0
 	}
-	return n / jsonPart
+	return len(r.json.raw()) / jsonPart
 }
 
 // Held yields the values that a script has read or set.
@@ -39,12 +38,12 @@ func (r *Record) Held(yield func(starlark.Value) bool) {
 // Parts counts the text that no script has touched.
 func (l *Records) Parts() int {
 	if !l.split {
-		return len(l.raw) / jsonPart
+		return len(l.json.raw()) / jsonPart
 	}
 	n := 0
 	for i := range l.items {
 		if l.items[i].value == nil {
-			n += len(l.items[i].raw)
+			n += len(l.json.at(l.items[i].node).raw())
 		}
 	}
 	return n / jsonPart

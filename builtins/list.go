@@ -4,23 +4,24 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"starling/builtins/internal/jsontape"
 )
 
 // Records is a JSON array as a Starlark value: a list that cannot be changed, though the records in
 // it can. It is split into elements when it is first used, and an element becomes a value when it is
 // first read.
 type Records struct {
-	raw    string // checked JSON
+	json   jsonValue
 	items  []recordsItem
 	split  bool
 	frozen bool
 }
 
 type recordsItem struct {
-	raw   string
+	node  int            // where the element is in the list's json
 	value starlark.Value // nil until it is first read
 }
 
@@ -54,16 +55,26 @@ func (l *Records) parse() {
 		return
 	}
 	l.split = true
-	gjson.Parse(l.raw).ForEach(func(_, value gjson.Result) bool {
-		l.items = append(l.items, recordsItem{raw: value.Raw})
-		return true
-	})
+	l.items = make([]recordsItem, 0, l.count())
+	for i := 1; i < len(l.json.nodes); i = jsontape.Next(l.json.nodes, i) {
+		l.items = append(l.items, recordsItem{node: i})
+	}
 }
 
 // Len returns the number of elements.
 func (l *Records) Len() int {
-	l.parse()
+	if !l.split {
+		return l.count()
+	}
 	return len(l.items)
+}
+
+// count looks how many there are.
+func (l *Records) count() (n int) {
+	for i := 1; i < len(l.json.nodes); i = jsontape.Next(l.json.nodes, i) {
+		n++
+	}
+	return n
 }
 
 // Index returns element i, the same value each time.
@@ -71,7 +82,7 @@ func (l *Records) Index(i int) starlark.Value {
 	l.parse()
 	item := &l.items[i]
 	if item.value == nil {
-		item.value = decode(item.raw)
+		item.value = decode(l.json.at(item.node))
 	}
 	return item.value
 }
@@ -138,7 +149,7 @@ func (l *Records) equal(o *Records, depth int) (bool, error) {
 // appendTo writes the list as JSON. What was not touched is copied.
 func (l *Records) appendTo(dst []byte, depth int) ([]byte, error) {
 	if !l.split {
-		return appendCompact(dst, l.raw), nil
+		return l.json.appendTo(dst), nil
 	}
 	dst = append(dst, '[')
 	for i := range l.items {
@@ -146,7 +157,7 @@ func (l *Records) appendTo(dst []byte, depth int) ([]byte, error) {
 			dst = append(dst, ',')
 		}
 		var err error
-		if dst, err = appendPart(dst, l.items[i].raw, l.items[i].value, depth+1); err != nil {
+		if dst, err = appendPart(dst, l.json, l.items[i].node, l.items[i].value, depth+1); err != nil {
 			return dst, below(fmt.Sprint(i), err)
 		}
 	}

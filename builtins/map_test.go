@@ -57,13 +57,18 @@ func mapOf(t testing.TB, name string) *Mapping {
 	return globals[name].(*Mapping)
 }
 
-func record(t testing.TB) string {
+func record(t testing.TB) jsonValue {
 	t.Helper()
-	text, err := checkJSON(benchmarkPage(1))
+	return jsonOf(t, strings.TrimSuffix(strings.TrimPrefix(string(benchmarkPage(1)), `{"value":[`), `]}`))
+}
+
+func jsonOf(t testing.TB, text string) jsonValue {
+	t.Helper()
+	v, err := parseJSON(nil, text, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(text, `{"value":[`), `]}`)
+	return v
 }
 
 func TestMessageTraceRecordIsMapped(t *testing.T) {
@@ -94,7 +99,7 @@ at = field("At").time()
 m = fields.map({"at": at, "ms": at.ms(), "day": at.date(), "n": field("N").int(), "x": field("Missing").int()})`)["m"].(*Mapping)
 	r := newRun(compile(m), &starlark.Thread{}, nil)
 	for range 2 {
-		r.read(`{"At":"soon","N":[1]}`)
+		r.read(jsonOf(t, `{"At":"soon","N":[1]}`))
 		if got, want := string(r.appendTo(nil)), `{"at":"soon","ms":"soon","day":"soon","n":[1]}`; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -127,7 +132,7 @@ m = fields.map({
     "c": field("X").lookup({"x": 1}), "d": field("X").lookup({"x": 2}),
 })`)["m"].(*Mapping)
 	r := newRun(compile(m), &starlark.Thread{}, nil)
-	r.read(`{"X":"x"}`)
+	r.read(jsonOf(t, `{"X":"x"}`))
 	if got, want := string(r.appendTo(nil)), `{"a":"x1","b":"x2","c":1,"d":2}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -164,7 +169,7 @@ func TestNamesWithoutEndAreNotRemembered(t *testing.T) {
 	r := newRun(compile(m), &starlark.Thread{}, nil)
 	for i := range 5 * maxKnownFields {
 		name := "Key" + strings.Repeat("x", i%7) + time.Duration(i).String()
-		r.read(`{"` + name + `":1}`)
+		r.read(jsonOf(t, `{"`+name+`":1}`))
 		if got, want := string(r.appendTo(nil)), `{"`+snakeName(name)+`":1}`; got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
@@ -198,8 +203,8 @@ func FuzzMapping(f *testing.F) {
 	globals := starEval(f, messageTraceMap+"\nkeep = fields.map({}, rest = fields.keep, nulls = \"keep\")")
 	everything, keep := globals["everything"].(*Mapping), globals["keep"].(*Mapping)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		raw, err := checkJSON(body)
-		if err != nil || raw[0] != '{' {
+		raw, err := parseBytes(body, false)
+		if err != nil || !raw.isObject() {
 			return
 		}
 		for _, m := range []*Mapping{everything, keep} {
@@ -213,7 +218,7 @@ func FuzzMapping(f *testing.F) {
 				wantOneLine(t, got)
 				wantNoRepeatedNames(t, got)
 				if m == keep {
-					wantSameMeaning(t, []byte(raw), got, true)
+					wantSameMeaning(t, []byte(raw.text), got, true)
 				}
 			}
 		}
@@ -252,7 +257,7 @@ func benchmarkMap(b *testing.B, name string) {
 	r := newRun(compile(mapOf(b, name)), &starlark.Thread{}, nil)
 	raw := record(b)
 	dst := make([]byte, 0, 4096)
-	b.SetBytes(int64(len(raw)))
+	b.SetBytes(int64(len(raw.text)))
 	b.ReportAllocs()
 	for b.Loop() {
 		r.read(raw)

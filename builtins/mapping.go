@@ -141,13 +141,13 @@ func mappingApply(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "record", &record); err != nil {
 		return nil, err
 	}
-	text, err := recordText(record)
+	doc, err := recordJSON(record)
 	if err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	pull, _ := engine.PullOf(thread)
 	r := newRun(compile(b.Receiver().(*Mapping)), thread, pull)
-	r.read(text)
+	r.read(doc)
 	if !r.wanted() {
 		return starlark.None, r.err
 	}
@@ -158,14 +158,17 @@ func mappingApply(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	return NewDocument(body)
 }
 
-// recordText returns a record or dict as checked JSON.
-func recordText(v starlark.Value) (string, error) {
+// recordJSON returns a record or dict as JSON.
+func recordJSON(v starlark.Value) (jsonValue, error) {
 	if r, ok := v.(*Record); ok && !r.split {
-		return r.raw, nil
+		return r.json, nil
 	}
 	if _, ok := v.(starlark.IterableMapping); !ok {
-		return "", fmt.Errorf("got %s, want a record or a dict", v.Type())
+		return jsonValue{}, fmt.Errorf("got %s, want a record or a dict", v.Type())
 	}
 	text, err := appendJSON(nil, v)
-	return string(text), err
+	if err != nil {
+		return jsonValue{}, err
+	}
+	return parseBytes(text, false)
 }

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"starling/builtins/internal/jsontape"
 )
 
 // A Record is a JSON object as a Starlark value. It can be used like a dict, and its fields can also
@@ -18,7 +19,7 @@ import (
 // A field is decoded when it is first read. What no script has touched is written as it came, only
 // without white space.
 type Record struct {
-	raw       string // checked JSON, until fields is made
+	json      jsonValue // what it was read from; none if a script has made it
 	fields    []recordField
 	index     map[string]int // places in fields, when there are many
 	split     bool
@@ -27,9 +28,12 @@ type Record struct {
 	iterating int
 }
 
+// fromScript stands for the node of a value that a script has set.
+const fromScript = 0
+
 type recordField struct {
 	key   string
-	raw   string         // checked JSON; empty when a script has set the value
+	node  int            // where the value is in the record's json, or fromScript
 	value starlark.Value // nil until it is first read
 }
 
@@ -79,19 +83,27 @@ func (r *Record) parse() {
 		return
 	}
 	r.split = true
-	if r.raw == "" {
+	nodes := r.json.nodes
+	if len(nodes) == 0 {
 		return
 	}
 	r.fields = make([]recordField, 0, 16)
-	gjson.Parse(r.raw).ForEach(func(key, value gjson.Result) bool {
-		f := recordField{key: key.Str, raw: value.Raw}
+	for i := 1; i < len(nodes); i = jsontape.Next(nodes, i+1) {
+		f := recordField{key: keyOf(r.json.text, &nodes[i]), node: i + 1}
 		if i := r.find(f.key); i >= 0 {
 			r.fields[i], r.twice = f, f.key
 		} else {
 			r.add(f)
 		}
-		return true
-	})
+	}
+}
+
+// keyOf returns the name of a field.
+func keyOf(text string, n *jsontape.Node) string {
+	if n.Flags&jsontape.Escaped == 0 {
+		return n.Inside(text)
+	}
+	return jsontape.Unescape(n.Inside(text))
 }
 
 // manyFields is the number of fields from which on a map finds them faster than a look at each.
@@ -136,7 +148,7 @@ func (r *Record) reindex() {
 func (r *Record) valueAt(i int) starlark.Value {
 	f := &r.fields[i]
 	if f.value == nil {
-		f.value = decode(f.raw)
+		f.value = decode(r.json.at(f.node))
 	}
 	return f.value
 }
@@ -175,7 +187,7 @@ func (r *Record) set(key string, v starlark.Value) error {
 	}
 	r.parse()
 	if i := r.find(key); i >= 0 {
-		r.fields[i].value, r.fields[i].raw = v, ""
+		r.fields[i].value, r.fields[i].node = v, fromScript
 		return nil
 	}
 	if r.iterating > 0 {
@@ -207,13 +219,13 @@ func (r *Record) remove(key string) (starlark.Value, error) {
 // without returns a new record that lacks the fields.
 func (r *Record) without(names []string) *Record {
 	r.parse()
-	out := &Record{split: true, fields: make([]recordField, 0, len(r.fields))}
+	out := &Record{json: r.json, split: true, fields: make([]recordField, 0, len(r.fields))}
 	for i := range r.fields {
 		if slices.Contains(names, r.fields[i].key) {
 			continue
 		}
 		// Inner records are shared, as in a copied dict, so they must be the same values in both.
-		if raw := r.fields[i].raw; raw != "" && (raw[0] == '{' || raw[0] == '[') {
+		if n := r.fields[i].node; n != fromScript && r.json.nodes[n].Kind >= jsontape.Object {
 			r.valueAt(i)
 		}
 		out.fields = append(out.fields, r.fields[i])
@@ -331,7 +343,7 @@ func (r *Record) equal(o *Record, depth int) (bool, error) {
 // appendTo writes the record as JSON. What was not touched is copied.
 func (r *Record) appendTo(dst []byte, depth int) ([]byte, error) {
 	if !r.split {
-		return appendCompact(dst, r.raw), nil
+		return r.json.appendTo(dst), nil
 	}
 	dst = append(dst, '{')
 	for i := range r.fields {
@@ -340,7 +352,7 @@ func (r *Record) appendTo(dst []byte, depth int) ([]byte, error) {
 		}
 		f := &r.fields[i]
 		var err error
-		if dst, err = appendPart(appendKey(dst, f.key), f.raw, f.value, depth+1); err != nil {
+		if dst, err = appendPart(appendKey(dst, f.key), r.json, f.node, f.value, depth+1); err != nil {
 			return dst, below(f.key, err)
 		}
 	}
@@ -349,13 +361,13 @@ func (r *Record) appendTo(dst []byte, depth int) ([]byte, error) {
 
 // appendPart writes a field or element: from its text when it has one, unless its value is one that
 // a script may have changed inside.
-func appendPart(dst []byte, raw string, v starlark.Value, depth int) ([]byte, error) {
+func appendPart(dst []byte, from jsonValue, node int, v starlark.Value, depth int) ([]byte, error) {
 	switch v.(type) {
 	case *Record, *Records:
 		return appendValue(dst, v, depth)
 	}
-	if raw != "" {
-		return appendCompact(dst, raw), nil
+	if node != fromScript {
+		return from.at(node).appendTo(dst), nil
 	}
 	return appendValue(dst, v, depth)
 }

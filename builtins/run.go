@@ -4,9 +4,9 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
 
+	"starling/builtins/internal/jsontape"
 	"starling/engine"
 )
 
@@ -19,8 +19,8 @@ type run struct {
 	pull   *engine.Pull // nil while a script is tested
 	window *sweep       // that devo.send was given; nil if none was
 
-	raw     string // the record
-	turn    uint64 // number of the record
+	json    jsonValue // the record
+	turn    uint64    // number of the record
 	values  []stepValue
 	entries []entry // fields of the record that pass, in their order
 	written []uint64
@@ -28,7 +28,7 @@ type run struct {
 	place   int           // in layout
 	inputs  map[string]*inputField
 	outputs map[string]*output // by name, of passed fields
-	visit   func(key, value gjson.Result) bool
+	inner   []jsontape.Node    // reused: of a value in the record
 	args    starlark.Tuple
 
 	failed     int64
@@ -50,7 +50,7 @@ type entry struct {
 }
 
 func newRun(p *program, thread *starlark.Thread, pull *engine.Pull) *run {
-	r := &run{
+	return &run{
 		program: p, thread: thread, pull: pull,
 		values:  make([]stepValue, len(p.steps)),
 		written: make([]uint64, len(p.outs)),
@@ -58,16 +58,14 @@ func newRun(p *program, thread *starlark.Thread, pull *engine.Pull) *run {
 		outputs: map[string]*output{},
 		args:    starlark.Tuple{nil},
 	}
-	r.visit = r.visitField
-	return r
 }
 
 // Failed returns how many values did not convert and stayed as they came.
 func (r *run) Failed() int64 { return r.failed }
 
-// read takes a record: an object as checked JSON.
-func (r *run) read(raw string) {
-	r.raw, r.err = raw, nil
+// read takes a record, which is an object.
+func (r *run) read(v jsonValue) {
+	r.json, r.err = v, nil
 	r.turn++
 	r.place = 0
 	r.entries = r.entries[:0]
@@ -77,7 +75,9 @@ func (r *run) read(raw string) {
 		r.layout = r.layout[:0]
 	}
 	if len(r.steps) > 0 || r.passes() {
-		gjson.Parse(raw).ForEach(r.visit)
+		for i := 1; i < len(v.nodes); i = jsontape.Next(v.nodes, i+1) {
+			r.readField(keyOf(v.text, &v.nodes[i]), &v.nodes[i+1])
+		}
 	}
 }
 
@@ -86,22 +86,21 @@ const maxKnownFields = 4096
 
 func (r *run) passes() bool { return r.mapping != nil && r.mapping.rest != nil }
 
-func (r *run) visitField(key, value gjson.Result) bool {
-	f := r.inputField(key.Str)
-	c := cellOf(value)
+func (r *run) readField(name string, n *jsontape.Node) {
+	f := r.inputField(name)
+	c := cellOf(r.json.text, n)
 	if f.step != none {
 		r.values[f.step] = stepValue{r.turn, c}
 	}
 	if f.out == nil && f.stands == none {
-		return true
+		return
 	}
 	if f.turn == r.turn {
 		r.entries[f.entry].cell = c // a repeated name: the last value counts
-		return true
+		return
 	}
 	f.turn, f.entry = r.turn, len(r.entries)
 	r.entries = append(r.entries, entry{f, c})
-	return true
 }
 
 // wanted reports whether the record passes where.
@@ -179,7 +178,7 @@ func (r *run) pullingID([]int) cell {
 // complete.
 func (r *run) appendTo(dst []byte) []byte {
 	if r.mapping == nil {
-		return appendCompact(dst, r.raw)
+		return r.json.appendTo(dst)
 	}
 	dst = append(dst, '{')
 	for i := range r.entries {

@@ -4,8 +4,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tidwall/gjson"
 	"go.starlark.net/starlark"
+
+	"starling/builtins/internal/jsontape"
 )
 
 // A cell is a value on its way through a mapping. It is flat, so that a record passes without an
@@ -27,6 +28,7 @@ const (
 	boolean                 // num is 0 or 1
 	integer                 // num
 	raw                     // text is a JSON number, object or array
+	spaced                  // text is an object or array with white space between its tokens
 	quoted                  // text is a JSON string with escapes, quotes included
 	plain                   // text is the text; it needs no escapes in JSON
 	free                    // text is the text
@@ -35,24 +37,25 @@ const (
 
 func (c cell) missing() bool { return c.kind == absent || c.kind == null }
 
-// cellOf returns the cell of a field as gjson hands it out.
-func cellOf(v gjson.Result) cell {
-	switch v.Type {
-	case gjson.String:
-		// Every escape is longer than what it stands for.
-		if len(v.Str)+2 == len(v.Raw) {
-			return cell{kind: plain, text: v.Str}
+// cellOf returns the cell of a value.
+func cellOf(text string, n *jsontape.Node) cell {
+	switch n.Kind {
+	case jsontape.String:
+		if n.Flags&jsontape.Escaped == 0 {
+			return cell{kind: plain, text: n.Inside(text)}
 		}
-		return cell{kind: quoted, text: v.Raw}
-	case gjson.Null:
+		return cell{kind: quoted, text: n.Text(text)}
+	case jsontape.Null:
 		return cell{kind: null}
-	case gjson.True:
+	case jsontape.True:
 		return cell{kind: boolean, num: 1}
-	case gjson.False:
+	case jsontape.False:
 		return cell{kind: boolean}
-	default:
-		return cell{kind: raw, text: v.Raw}
 	}
+	if n.Flags&jsontape.Spaced != 0 {
+		return cell{kind: spaced, text: n.Text(text)}
+	}
+	return cell{kind: raw, text: n.Text(text)}
 }
 
 // cellFrom returns the cell of a Starlark value: a constant, or what a function has returned.
@@ -73,7 +76,11 @@ func cellFrom(v starlark.Value) (cell, error) {
 	if err != nil {
 		return cell{}, err
 	}
-	return cellOf(gjson.Parse(string(text))), nil
+	doc, err := parseJSON(nil, string(text), false)
+	if err != nil {
+		return cell{}, err
+	}
+	return cellOf(doc.text, &doc.nodes[0]), nil
 }
 
 func boolCell(b bool) cell {
@@ -92,7 +99,7 @@ func (c cell) str() (string, bool) {
 	case plain, free:
 		return c.text, true
 	case quoted:
-		return gjson.Parse(c.text).Str, true
+		return jsontape.Unescape(c.text[1 : len(c.text)-1]), true
 	default:
 		return "", false
 	}
@@ -126,7 +133,7 @@ func (c cell) isNumber() bool {
 	return c.kind == integer || c.kind == raw && c.text[0] != '{' && c.text[0] != '['
 }
 
-func (c cell) isObject() bool { return c.kind == raw && c.text[0] == '{' }
+func (c cell) isObject() bool { return (c.kind == raw || c.kind == spaced) && c.text[0] == '{' }
 
 // int64 returns a number that is a whole one.
 func (c cell) int64() (int64, bool) {
@@ -162,10 +169,15 @@ func (c cell) value() starlark.Value {
 		return starlark.Bool(c.num != 0)
 	case integer:
 		return starlark.MakeInt64(c.num)
-	case raw:
-		return decode(c.text)
+	case raw, spaced:
+		v, err := parseJSON(nil, c.text, false)
+		if err != nil { // it was taken before
+			return starlark.None
+		}
+		return decode(v)
 	case quoted:
-		return starlark.String(gjson.Parse(c.text).Str)
+		s, _ := c.str()
+		return starlark.String(s)
 	case plain, free:
 		return starlark.String(strings.Clone(c.text))
 	case moment:
@@ -182,9 +194,9 @@ func (c cell) appendTo(dst []byte) []byte {
 		return strconv.AppendBool(dst, c.num != 0)
 	case integer:
 		return strconv.AppendInt(dst, c.num, 10)
-	case raw:
+	case spaced:
 		return appendCompact(dst, c.text)
-	case quoted:
+	case raw, quoted:
 		return append(dst, c.text...)
 	case plain:
 		return append(append(append(dst, '"'), c.text...), '"')

@@ -15,13 +15,19 @@ const (
 	obfuscateKey  = "obfuscation_data"
 )
 
-// genericKeys are no settings of scripts.
-func genericKeys(more ...string) []string {
+// The engine's own keys of an input and of a service; all others there are settings of scripts.
+var (
+	inputKeys   = ownKeys("id", "enabled", "credentials", "services")
+	serviceKeys = ownKeys("enabled", "script")
+)
+
+func ownKeys(more ...string) []string {
 	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey, obfuscateKey)
 }
 
 // generic checks what is accepted without effect: changes of the configuration are always noticed, and
-// retries are the script's.
+// retries are the script's. What is to hide personal data is not among it: that it has no effect must not be
+// found out afterwards.
 func (r *configReader) generic(s *Section) {
 	s.Bool(timeSlotsKey, false)
 	if s.Has(autoconfigKey) {
@@ -35,7 +41,7 @@ func (r *configReader) generic(s *Section) {
 	r.warnOf(s)
 	if s.Has(obfuscateKey) {
 		line, col := s.placeOf(obfuscateKey)
-		r.warn(line, col, join(s.path, obfuscateKey), "accepted, without effect here: its form is published nowhere, so events go out as the script makes them; leave out or change fields there")
+		r.problems.add(line, col, join(s.path, obfuscateKey), "its form is published nowhere, so nothing would be hidden: remove it, and leave out or change fields in a copy of the script (starling scripts copy)")
 	}
 }
 

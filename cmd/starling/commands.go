@@ -20,6 +20,8 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newScripts(p)),
+		newBench(p),
+		newBenchPart(p),
 		newVersion(p),
 	}
 }

@@ -26,7 +26,7 @@ func TestInternalEventsReachDevo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	edit(t, w.ConfigFile(), "inputs:\n", "starling:\n  listen: \"off\"\n  internal_events: true\n\ninputs:\n")
+	edit(t, w.ConfigFile(), "inputs:\n", "starling:\n  listen: \"off\"\n\ninputs:\n")
 	const tag = "devo.collectors.out.local."
 	runDevoLog(t, w, func(*lockedBuffer) {
 		until(t, "lines of the log are received", func() bool {

@@ -23,7 +23,6 @@ import (
 // TestMain lets tests run the program as a process of its own, by its name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"bench-world": serveBenchWorld,
 		"starling": func() {
 			keepPrivate()
 			os.Exit(run(context.Background(), os.Args[1:], program{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))

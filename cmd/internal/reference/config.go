@@ -61,12 +61,14 @@ var starling = [][]string{
 	{"`status.token`", "", "what who asks must send, as a bearer token; at least 16 characters. It or `client_ca` must be set where other machines can reach `listen`. `/healthz` is open anyway"},
 	{"`status.certificate`, `status.key`", "", "PEM files, relative or in `certs`: the status server speaks TLS; they are read again for each connection"},
 	{"`status.client_ca`", "", "PEM file of authorities: a client certificate of theirs is as good as the token"},
+	{"`status.pprof`", "`false`", "the status server answers `/debug/pprof` as well, for `go tool pprof`. Whoever may ask for the status may ask for that: on `127.0.0.1`, everybody on the machine, unless there is a token. " +
+		"Profiles name functions and sizes, no data; who asks for them slows the program down"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text`, `json`, or `devo`: lines in the form of Devo's collectors, and theirs where the same thing happens"},
 	{"`log.devo_form`", "`new`", "with `devo`: the lines of Devo's SDK as of 1.7, or those of 1.6 and before (`old`), where they differ"},
-	{"`internal_events`", "`false`", "lines of the log, as `devo.collectors.out.local.<level>`, and figures of outputs each `sender_stats_period_in_sec`, as `devo.collector.metric.message_sent`, " +
+	{"`internal_events`", "`true`", "lines of the log, as `devo.collectors.out.local.<level>`, and figures of outputs each `sender_stats_period_in_sec`, as `devo.collector.metric.message_sent`, " +
 		"go to the outputs that lead to Devo as well, with the keys of Devo's collectors. They are kept in memory only, at most 1000 for an output; what is too much, or in an epoch that fails, is counted and forgotten. " +
-		"Off unless asked for: it is data that somebody pays for"},
+		"`false` turns them off: it is data that Devo counts"},
 	{"`network.allow_hosts`", "every host that a script declares", "the only hosts that scripts may reach: `api.example.com`, or `*.example.com` for all below it. Redirects and links may lead to them too, " +
 		"over https and without credentials"},
 	{"`network.private`", "none", "hosts, addresses and ranges such as `10.1.0.0/16` that may be private. An address that a setting of an input names with its scheme, such as " +
@@ -83,7 +85,7 @@ var inputs = [][]string{
 	{"`environment`", "", "free text, which scripts may read; the built-in ones add it to events as `@devo_environment`. A service may have its own"},
 	{"`requests_limits`", "none", "list of `{period: 1h, number_of_requests: 100}`: at most so many requests of a service in any such stretch; units are s, m, h, d, w, M (30 days) and y; -1 is any number. A service may have its own"},
 	{"`retries`, `use_time_slots_for_retrievals`, `autoconfig`", "", "of Devo's collectors: accepted, without effect here; an edited configuration is always noticed"},
-	{"`obfuscation_data`", "", "of Devo's collectors, in a form that is published nowhere: accepted with a warning, without effect here; what an event has in it is the script's. " +
+	{"`obfuscation_data`", "", "of Devo's collectors, in a form that is published nowhere: refused, as nothing would be hidden; leave out or change fields in a copy of the script. " +
 		"Whatever is set, settings whose names end in `tenant_id`, `client_id` and all secrets are `****SANITIZED****` in logs, traces, status and errors"},
 	{"`credentials`", "", "settings that all services of the input share"},
 	{"`services.<name>.enabled`", "`true`", "whether the service runs"},

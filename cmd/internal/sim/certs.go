@@ -111,7 +111,8 @@ func writeFiles(dir string, files map[string][]byte) error {
 	return nil
 }
 
-func (c *Certs) serverConfig() *tls.Config {
+// ServerConfig is what a receiver of these certificates listens with: it demands one of the client.
+func (c *Certs) ServerConfig() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{c.server},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
@@ -140,8 +141,8 @@ func newAuthority() (*authority, error) {
 	return &authority{cert, key}, err
 }
 
-// hostCertificate makes a certificate for a host and this machine, and returns the authority of it in PEM.
-func hostCertificate(host string) (config *tls.Config, ca []byte, err error) {
+// HostCertificate makes a certificate for a host and this machine, and returns the authority of it in PEM.
+func HostCertificate(host string) (config *tls.Config, ca []byte, err error) {
 	a, err := newAuthority()
 	if err != nil {
 		return nil, nil, err

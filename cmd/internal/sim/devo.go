@@ -38,6 +38,7 @@ type DevoCounters struct {
 	Members      int   // of gzip
 	Malformed    int   // lines that are no frame, lines without an end, and members that are damaged or not whole
 	Unidentified int   // events without an identity
+	Internal     int   // frames that a collector sends about itself, which are not among the events
 }
 
 // Devo is a receiver of newline-framed syslog over TLS, compressed or not, that demands a client certificate of its authority. It acknowledges
@@ -68,7 +69,7 @@ func NewDevo(certs *Certs, o DevoOptions) (*Devo, error) {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
-	d := &Devo{options: o, tls: certs.serverConfig(), addr: o.Addr, delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
+	d := &Devo{options: o, tls: certs.ServerConfig(), addr: o.Addr, delay: o.ReadDelay, tags: map[string]int{}, tally: newTally()}
 	if err := d.openRecord(); err != nil {
 		return nil, err
 	}
@@ -334,9 +335,13 @@ func (d *Devo) count(line []byte) bool {
 		d.counters.Malformed++
 		return false
 	}
+	d.tags[string(frame.Tag)]++
+	if frame.Internal() {
+		d.counters.Internal++
+		return true
+	}
 	d.counters.Events++
 	d.counters.Bytes += int64(len(line)) + 1
-	d.tags[string(frame.Tag)]++
 	if identity := d.options.Identity(frame.Message); identity != "" {
 		d.tally.add(identity, frame.Stamp)
 	} else {

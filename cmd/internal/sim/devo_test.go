@@ -119,10 +119,11 @@ func TestReceiverCountsAndConfirms(t *testing.T) {
 	d, certs := newDevo(t, DevoOptions{})
 	s := dial(t, d, certs)
 	text := ""
+	const internal = "<14>2026-11-20 12:00:00.123 host devo.collectors.out.local.info: {\"msg\": \"about itself\"}\n"
 	for _, n := range []int{0, 1, 2, 3, 1, 1} {
 		text += frame(event(n))
 	}
-	text += "<14>2026-11-20 12:00:00.123 host devo.collectors.out: {\"msg\": \"other\"}\n" + "no frame\n" +
+	text += "<14>2026-11-20 12:00:00.123 host devo.other: {\"msg\": \"other\"}\n" + "no frame\n" + internal +
 		frame(`{"long": "`+strings.Repeat("x", 200_000)+`"}`)
 	for piece := range slices.Chunk([]byte(text), 1000) {
 		s.send(string(piece))
@@ -130,11 +131,11 @@ func TestReceiverCountsAndConfirms(t *testing.T) {
 	if err := s.finish(); err != nil {
 		t.Fatal(err)
 	}
-	want := DevoCounters{Connections: 1, Closed: 1, Events: 8, Bytes: int64(len(text) - len("no frame\n")), Malformed: 1, Unidentified: 2}
+	want := DevoCounters{Connections: 1, Closed: 1, Events: 8, Bytes: int64(len(text) - len("no frame\n"+internal)), Malformed: 1, Unidentified: 2, Internal: 1}
 	if got := d.Counters(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := d.Tags(); len(got) != 2 || got["cloud.office365.messagetracing"] != 7 || got["devo.collectors.out"] != 1 {
+	if got := d.Tags(); len(got) != 3 || got["cloud.office365.messagetracing"] != 7 || got["devo.other"] != 1 {
 		t.Errorf("got the tags %v", got)
 	}
 	if missing, extra, duplicates := d.Compare(events(1, 10)); missing != 6 || extra != 1 || duplicates != 2 {

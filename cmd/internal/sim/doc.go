@@ -2,7 +2,7 @@
 //
 // [Microsoft] is the token endpoint, the Reporting Web Service's MessageTrace report and the message trace of Microsoft Graph;
 // [Devo] is a receiver of syslog over TLS that asks for a client certificate; [World] starts both on loopback and writes the
-// folder a user would have: a configuration file and certificates. The demonstration, the end-to-end tests and the benchmark run
+// folder a user would have: a configuration file and certificates. The demonstration and the end-to-end tests run
 // against it. Microsoft is an http.Handler; [Microsoft.Start] serves it on a socket, and [Microsoft.Transport] without one, so
 // that it also works in a bubble of testing/synctest.
 //

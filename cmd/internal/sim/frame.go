@@ -19,6 +19,11 @@ type Frame struct {
 // Time is when the event happened, UTC.
 func (f *Frame) Time() (time.Time, error) { return time.Parse(stampLayout, string(f.Stamp)) }
 
+// Internal reports whether a collector sends the event about itself, as Devo's do: lines of its log, and figures.
+func (f *Frame) Internal() bool {
+	return bytes.HasPrefix(f.Tag, []byte("devo.collectors.")) || bytes.HasPrefix(f.Tag, []byte("devo.collector."))
+}
+
 const stampLayout = "2006-01-02 15:04:05.000"
 
 // ParseFrame reads a frame without its newline. The result points into line.

@@ -181,7 +181,7 @@ func (m *Microsoft) StartTLS(addr string) (base string, ca []byte, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
 	}
-	config, ca, err := hostCertificate(host)
+	config, ca, err := HostCertificate(host)
 	if err != nil {
 		return "", nil, fmt.Errorf("start simulated Microsoft: %w", err)
 	}

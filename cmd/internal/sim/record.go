@@ -10,7 +10,7 @@ import (
 )
 
 // Received counts the events in files that receivers wrote, a frame in each line: a Devo's Record, or what rsyslog writes with the
-// template %rawmsg%. The zero value is ready.
+// template %rawmsg%. What a collector sends about itself does not count. The zero value is ready.
 type Received struct {
 	Events    int
 	Bytes     int64
@@ -53,6 +53,9 @@ func (r *Received) prepare() {
 func (r *Received) count(line []byte) {
 	frame, err := ParseFrame(line)
 	identity := ""
+	if err == nil && frame.Internal() {
+		return
+	}
 	if err == nil {
 		identity = TraceIdentity(frame.Message)
 	}

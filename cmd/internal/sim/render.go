@@ -66,6 +66,13 @@ func (r *renderer) row(b []byte, row *Row, index int) []byte {
 	return append(r.fields(append(b, '{'), row, index, row.Received.Format(r.date)+r.zone), '}')
 }
 
+// Light is a row as the light answer for [start, end] has it at this index.
+func (m *Microsoft) Light(row *Row, start, end time.Time, index int) []byte {
+	o := m.Options()
+	r := newRenderer(&query{shape: light, start: start.UTC(), end: end.UTC()}, "", &o, row.Received)
+	return r.row(nil, row, index)
+}
+
 func (r *renderer) fields(b []byte, row *Row, index int, received string) []byte {
 	b = r.text(append(b, `"Organization":`...), row.Organization, false)
 	b = r.text(append(b, `,"MessageId":`...), row.MessageID, row.MessageID == "")
