@@ -81,6 +81,10 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 		return chunk{}, changed, nil
 	}
 	var at location
+	b, ok := s.blocks.Get().(*block)
+	if !ok {
+		b = &block{}
+	}
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
 		if err != nil {
@@ -91,14 +95,13 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 				at = p
 				return nil
 			}
-			c, err = decodeChunk(v)
+			c, err = decodeChunk(v, b)
 			return err
 		})
 	})
 	if err == nil && at.segment > 0 {
-		var data []byte
-		if data, err = readLocated(s.dir, id, at, nil); err == nil {
-			c, err = unpackChunk(data)
+		if b.file, err = readLocated(s.dir, id, at, b.file); err == nil {
+			c, err = unpackChunk(b.file, b)
 		}
 	}
 	if (errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, fs.ErrNotExist)) && s.isGone(id) {
@@ -109,6 +112,12 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 			"its events cannot be delivered; stop starling, see starling state check, then starling state repair --yes has them pulled again where it can")
 	}
 	return c, changed, nil
+}
+
+// reuse takes back the memory of a chunk whose events nobody needs any more.
+func (s *Store) reuse(b *block) {
+	clear(b.events) // of tables
+	s.blocks.Put(b)
 }
 
 func (s *Store) isGone(id uint64) bool {

@@ -16,7 +16,8 @@ import (
 // Send and Flush end early, with an error, when their context ends.
 type Sink interface {
 	// Send hands events to the transport. Returning nil promises nothing about their delivery.
-	// The events and their bodies are valid until the next Flush returns, or either method fails.
+	// The events and their bodies are valid until the next Flush returns, or either method fails: then
+	// their memory serves other events. What a sink needs longer, it copies.
 	Send(ctx context.Context, events []Event) error
 
 	// Flush ends the epoch and returns nil only on evidence that the other side has every event

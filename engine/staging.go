@@ -27,6 +27,12 @@ type staging struct {
 	counts  map[int64]*HourCount // by the hour of event time
 }
 
+// empty forgets everything, and keeps the memory of the writer.
+func (s *staging) empty() {
+	s.writer.empty()
+	*s = staging{writer: s.writer}
+}
+
 func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
 	if err := s.room(limit); err != nil {
 		return err

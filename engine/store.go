@@ -72,6 +72,7 @@ type Store struct {
 	inline int         // bytes of chunks that a group of commits puts into Badger
 
 	segments segments
+	blocks   sync.Pool // of *block
 
 	witness witness
 	quotas  quotas

@@ -421,16 +421,16 @@ func TestDamagedChunksAreNoticed(t *testing.T) {
 	}
 	chunk := w.seal()
 	stampChunk(chunk, time.Now(), trace.SpanContext{})
-	if c, err := decodeChunk(chunk); err != nil || len(c.events) != 100 || !c.events[7].Time.Equal(time.UnixMilli(7)) {
+	if c, err := decodeChunk(chunk, &block{}); err != nil || len(c.events) != 100 || !c.events[7].Time.Equal(time.UnixMilli(7)) {
 		t.Fatalf("undamaged: %d events, %v", len(c.events), err)
 	}
 	for i := range chunk {
 		bad := bytes.Clone(chunk)
 		bad[i] ^= 0x40
-		if _, err := decodeChunk(bad); err == nil {
+		if _, err := decodeChunk(bad, &block{}); err == nil {
 			t.Fatalf("a flipped bit in byte %d of %d is not noticed", i, len(chunk))
 		}
-		if _, err := decodeChunk(chunk[:i]); err == nil {
+		if _, err := decodeChunk(chunk[:i], &block{}); err == nil {
 			t.Fatalf("a chunk cut to %d of %d bytes is not noticed", i, len(chunk))
 		}
 	}
@@ -466,7 +466,7 @@ func FuzzChunk(f *testing.F) {
 				return // such a block is made room for, and only then found to be short
 			}
 		}
-		c, err := decodeChunk(chunk)
+		c, err := decodeChunk(chunk, &block{})
 		if err != nil && c.events != nil {
 			t.Error("events and an error")
 		}
