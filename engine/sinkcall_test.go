@@ -277,7 +277,7 @@ func TestAnAbandonedOutputKeepsItsEvents(t *testing.T) {
 			time.Sleep(maxEpochAge)
 		}
 		if len(deaf.events) != 1 || string(deaf.events[0].Body) != "1" || deaf.events[0].Table == nil {
-			t.Errorf("a sink that was abandoned with event 1 reads %q", deaf.events)
+			t.Errorf("a sink that was abandoned with event 1 reads %v", deaf.events)
 		}
 		close(deaf.release)
 		time.Sleep(2 * maxSendBackOff)
