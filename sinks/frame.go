@@ -63,7 +63,30 @@ func appendDate(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(dst, unknownDate...)
 	}
-	return t.UTC().AppendFormat(dst, dateLayout)
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, dateLayout)
+	}
+	dst = append(dst, "0000-00-00 00:00:00.000"...)
+	date := dst[len(dst)-len(dateLayout):]
+	putDigits(date[0:4], year)
+	putDigits(date[5:7], int(month))
+	putDigits(date[8:10], day)
+	putDigits(date[11:13], hour)
+	putDigits(date[14:16], minute)
+	putDigits(date[17:19], second)
+	putDigits(date[20:23], t.Nanosecond()/1e6)
+	return dst
+}
+
+// putDigits fills b with the last digits of n.
+func putDigits(b []byte, n int) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = '0' + byte(n%10)
+		n /= 10
+	}
 }
 
 // framer makes frames of events that anybody may have written: whatever is in them, one event gives
@@ -117,7 +140,26 @@ func cleanWord(s string) string {
 // isClean reports whether body can stand in a frame as it is: no control characters but tabs (and
 // line feeds, if allowed), and valid UTF-8.
 func isClean(body []byte, lineFeeds bool) bool {
-	return !hasControl(body, lineFeeds) && utf8.Valid(body)
+	return isPlain(body) || !hasControl(body, lineFeeds) && utf8.Valid(body)
+}
+
+// isPlain reports whether body is printable ASCII, as most are: that takes one pass.
+func isPlain(b []byte) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 32; b = b[32:] {
+		u, v := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		w, x := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		// A byte below 0x20 borrows when 0x20 is taken from it, and one beyond ASCII has its top bit set.
+		if seen := u | (u - each*' ') | v | (v - each*' ') | w | (w - each*' ') | x | (x - each*' '); seen&top != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c < ' ' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func hasControl(b []byte, lineFeeds bool) bool {

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -197,5 +198,37 @@ func BenchmarkFramer(b *testing.B) {
 				buf = f.append(buf[:0], &e)
 			}
 		})
+	}
+}
+
+// The date is written digit by digit, for speed, and is what the layout says.
+func TestDateIsThatOfTheLayout(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	times := []time.Time{time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 23, 59, 59, 0, time.FixedZone("", 3600))}
+	for range 10_000 {
+		times = append(times, time.Unix(random.Int64N(1<<37)-1<<35, random.Int64N(1e9)))
+	}
+	for _, at := range times {
+		if got, want := string(appendDate([]byte("x"), at)), "x"+at.UTC().Format(dateLayout); got != want {
+			t.Fatalf("%v is written %q, want %q", at, got, want)
+		}
+	}
+}
+
+// What isPlain passes is clean in both ways, wherever in a body the byte is that decides.
+func TestPlainBodiesAreClean(t *testing.T) {
+	t.Parallel()
+	for size := range 80 {
+		for at := range size {
+			for c := range 256 {
+				body := bytes.Repeat([]byte{'a'}, size)
+				body[at] = byte(c)
+				if want := c >= ' ' && c < 0x80; isPlain(body) != want {
+					t.Fatalf("byte %#x at %d of %d: got %v", c, at, size, !want)
+				}
+			}
+		}
 	}
 }
