@@ -23,10 +23,12 @@ import (
 // and the block holds records, each opened by a uvarint: 0 defines the next table (tag, host and
 // priority), n is an event of the n-th table defined (time as zigzag Unix ms, body).
 const (
-	chunkVersion    = 1
-	chunkHeader     = 1 + 4 + 8 + 4 + 16 + 8
-	chunkTarget     = 768 << 10 // uncompressed bytes after which a chunk is closed; Badger keeps values up to 1 MiB with their keys
-	chunkMaxDecoded = 1 << 30   // more than that is damage, not data
+	chunkVersion = 1
+	chunkHeader  = 1 + 4 + 8 + 4 + 16 + 8
+	// Uncompressed bytes after which a chunk is closed. S2 costs the same from 128 KiB to 1.5 MiB and packs 1 %
+	// worse at 256 KiB; reading a chunk back costs 60 us whatever its size, so smaller ones add up.
+	chunkTarget     = 768 << 10
+	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
 	unknownTime     = math.MinInt64
 )
 
@@ -74,6 +76,7 @@ func (w *chunkWriter) seal() []byte {
 	clear(w.packed[:chunkHeader])
 	w.packed[0] = chunkVersion
 	binary.LittleEndian.PutUint32(w.packed[13:], w.events)
+	// A million message traces cost 0.5 s of a processor in S2, 1.2 in its better mode for 4 % less, 1.7 in zstd at its fastest for 42 % less.
 	block := s2.Encode(w.packed[chunkHeader:], w.raw)
 	chunk := bytes.Clone(w.packed[:chunkHeader+len(block)]) // as large as it is: it waits for its commit
 	w.empty()

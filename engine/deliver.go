@@ -185,6 +185,9 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		for i := range c.events {
 			n.bytes += len(c.events[i].Body)
 		}
+		if _, ok := d.sink.(Copier); ok {
+			d.release()
+		}
 		if n.bytes >= d.bytes || time.Now().After(end) {
 			return n, nil
 		}

@@ -80,6 +80,15 @@ type Loaded interface {
 	Load(share float64)
 }
 
+// A Copier is a Sink that has no use of events once Send has returned, so that their memory can serve the
+// next ones at once, and not only when the epoch has ended.
+type Copier interface {
+	Sink
+
+	// CopiesEvents says so, and does nothing.
+	CopiesEvents()
+}
+
 // CertificateWarning is how long before the end of a certificate Starling begins to speak of it.
 const CertificateWarning = 14 * 24 * time.Hour
 

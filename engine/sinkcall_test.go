@@ -288,3 +288,26 @@ func TestAnAbandonedOutputKeepsItsEvents(t *testing.T) {
 		}
 	})
 }
+
+// copyingSink is done with events when Send returns.
+type copyingSink struct{ *memorySink }
+
+func (copyingSink) CopiesEvents() {}
+
+// The memory of a chunk serves the next one of the same epoch, if the sink has said that it needs it no more.
+func TestACopierGetsEveryEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newDeliveryWorld(t, "out")
+		for range 50 {
+			w.commit()
+		}
+		sink := copyingSink{newMemorySink()}
+		d, stop := w.start("out", sink)
+		time.Sleep(time.Minute)
+		stop()
+		if wantCounted(t, sink.got); len(sink.got) != w.n || len(d.blocks) != 0 {
+			t.Errorf("%d of %d events came, %d blocks are held", len(sink.got), w.n, len(d.blocks))
+		}
+	})
+}
