@@ -54,7 +54,7 @@ the same run.`,
 	c.Flags().IntSliceVar(&o.Rows, "rows", []int{1_000_000}, "how many rows; several numbers are measured one after the other")
 	c.Flags().IntVar(&o.Runs, "runs", 1, "how often; the median and the range are printed")
 	c.Flags().BoolVar(&o.HTTPS, "https", false, "HTTPS and gzip between the API and the program")
-	c.Flags().StringVar(&o.Script, "script", "declared", "declared: the built-in script; def: one that calls a function for each row")
+	c.Flags().StringVar(&o.Script, "script", "declared", "declared: the built-in script; def: one that calls a function for each row, which sets a field; dict: one that makes a new dict of each")
 	c.Flags().StringVar(&o.Profiles, "profile", "", "folder for cpu.pprof, heap.pprof and allocs.pprof of the program's last run")
 	c.Flags().IntVar(&o.Backlog, "backlog", 500, "of drain: MB of frames")
 	c.Flags().StringVar(&o.Dir, "dir", "", "folder for the state, on the disk that is to be measured (default: a temporary one)")

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,7 +22,7 @@ type Options struct {
 	Rows     []int
 	Runs     int
 	HTTPS    bool   // HTTPS with gzip to the API
-	Script   string // "declared" or "def"
+	Script   string // "declared", "def" or "dict"
 	Profiles string // a folder for those of the program's last run
 	Backlog  int    // MB of frames that wait, for the figure drain
 	Out      io.Writer
@@ -44,8 +46,8 @@ type bench struct {
 }
 
 func begin(o Options) (*bench, error) {
-	if _, ok := scripts[o.Script]; !ok {
-		return nil, fmt.Errorf("script %q: it is declared or def", o.Script)
+	if !slices.Contains(scripts, o.Script) {
+		return nil, fmt.Errorf("script %q: it is one of %s", o.Script, strings.Join(scripts, ", "))
 	}
 	dir, err := os.MkdirTemp(o.Dir, "starling-bench-")
 	if err == nil {
@@ -156,7 +158,7 @@ func (b *bench) start(name string, h history) (*process, error) {
 // product starts the program on a history, with a state of its own.
 func (b *bench) product(h history, s setup) (*process, error) {
 	b.runs++
-	s.places, s.HTTPS, s.Script = b.places, b.HTTPS, scripts[b.Script]
+	s.places, s.HTTPS, s.Script = b.places, b.HTTPS, b.Script
 	s.Collectors, s.Back = h.Collectors, daysBack(&h)
 	config, err := s.write(b.runDir())
 	if err != nil {
