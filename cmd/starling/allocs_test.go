@@ -11,7 +11,7 @@ import (
 func TestAllocationsOfTheWholePath(t *testing.T) {
 	t.Parallel()
 	want := map[string]float64{"B/event": 4392, "allocs/event": 2.68}
-	found, err := bench.Run(bench.Options{Program: "starling", Dir: t.TempDir(), Runs: 1, Script: "declared"}, "allocs")
+	found, err := bench.Run(t.Context(), bench.Options{Program: "starling", Dir: t.TempDir(), Runs: 1, Script: "declared"}, "allocs")
 	if err != nil {
 		t.Fatal(err)
 	}
