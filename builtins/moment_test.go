@@ -38,3 +38,12 @@ func FuzzMoment(f *testing.F) {
 		}
 	})
 }
+
+func TestDaysSince1970(t *testing.T) {
+	t.Parallel()
+	for at := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 9999; at = at.AddDate(0, 0, 1) {
+		if got, want := daysSince1970(at.Year(), int(at.Month()), at.Day()), at.Unix()/86400; got != want {
+			t.Fatalf("%v: got %d, want %d", at, got, want)
+		}
+	}
+}
