@@ -77,6 +77,7 @@ func TestAScriptFailsByName(t *testing.T) {
 		`devo.fail("SetupError 100", "no account", hint = "make one")`: {engine.CodeAuth, "SetupError [CODE:0100] reason: Authentication failed: [no account] (make one)"},
 		`devo.fail("InitVariablesError 18", "2026-13-01")`:             {engine.CodeConfig, "InitVariablesError [CODE:0018] reason: Optional setting: <reset_persistence_auth> not of expected type: str: 2026-13-01 (write a date such as 2026-05-01)"},
 		`devo.fail("CustomError 500", "anything")`:                     {engine.CodeUpstream, "CustomError [CODE:0500] reason: anything"},
+		`devo.fail("ApiError 499", "anything")`:                        {engine.CodeUpstream, "ApiError [CODE:0499] reason: anything"},
 	} {
 		_, err := n.load(t, "def pull():\n    "+call+"\n").pull(t.Context())
 		wantError(t, err, want.code, want.text)

@@ -172,16 +172,13 @@ func shownURL(r *engine.Redactor, u *url.URL, masked []string) string {
 			// However a secret is escaped, it is known by what it means.
 			plain, err := url.QueryUnescape(value)
 			if ok && (isSecretParam(name, masked) || err == nil && r.Redact(plain) != plain) {
-				pairs[i] = name + "=" + hidden
+				pairs[i] = name + "=" + engine.Sanitized
 			}
 		}
 		shown.RawQuery = strings.Join(pairs, "&")
 	}
 	return r.Redact(shown.String())
 }
-
-// hidden stands for the value of a query parameter that people must not see.
-const hidden = "****SANITIZED****"
 
 // isSecretParam judges a query parameter by its name. Paging tokens, such as $skiptoken, are shown:
 // they open nothing by themselves, and a paging problem cannot be understood without them.

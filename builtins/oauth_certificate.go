@@ -217,11 +217,8 @@ func pemKeys(data []byte) (keys []byte) {
 	return keys
 }
 
-const (
-	// remindBefore the end of a certificate the log speaks of it, once in remindEvery.
-	remindBefore = 14 * 24 * time.Hour
-	remindEvery  = 24 * time.Hour
-)
+// remindEvery is how often the log speaks of a certificate that ends soon.
+const remindEvery = 24 * time.Hour
 
 // usable returns why the certificate cannot be used now, and warns when that is near.
 func (c *certificate) usable(p *engine.Pull) error {
@@ -230,7 +227,7 @@ func (c *certificate) usable(p *engine.Pull) error {
 		return &engine.Error{Code: engine.CodeAuth, Err: fmt.Errorf("%s: %w", c.file, err),
 			Hint: "put a new certificate and its key in the place of the file, which is used without a restart, and register it where the application is"}
 	}
-	if c.leaf.NotAfter.Sub(now) <= remindBefore && p.Env().Shared.Get("oauth.remind:"+c.id, func() any { return new(reminder) }).(*reminder).due(now) {
+	if c.leaf.NotAfter.Sub(now) <= engine.CertificateWarning && p.Env().Shared.Get("oauth.remind:"+c.id, func() any { return new(reminder) }).(*reminder).due(now) {
 		p.Logger().Warn("a certificate expires soon; register a new one where the application is, put it and its key in the place of the file, and it is used without a restart",
 			"file", c.file, "expires", c.leaf.NotAfter.UTC().Format(time.DateTime))
 	}

@@ -15,8 +15,13 @@ const (
 	obfuscateKey  = "obfuscation_data"
 )
 
-// genericKeys are no settings of scripts.
-func genericKeys(more ...string) []string {
+// The engine's own keys of an input and of a service; all others there are settings of scripts.
+var (
+	inputKeys   = ownKeys("id", "enabled", "credentials", "services")
+	serviceKeys = ownKeys("enabled", "script")
+)
+
+func ownKeys(more ...string) []string {
 	return append(more, periodKey, limitsKey, autoconfigKey, timeSlotsKey, retriesKey, obfuscateKey)
 }
 

@@ -240,7 +240,7 @@ func (r *configReader) input(name string, input *Section) {
 	every := period(input, defaultPeriod)
 	limits := r.requestLimits(input, nil)
 	r.generic(input)
-	credentials := input.sub("credentials")
+	credentials := r.credentials(input)
 	services := input.sub("services")
 	if services.mapping == nil || len(services.mapping.entries) == 0 {
 		if !input.Has("services") || services.mapping != nil {
@@ -249,8 +249,8 @@ func (r *configReader) input(name string, input *Section) {
 		return
 	}
 	shared := []level{
-		{input.path, input.mapping.without(genericKeys("id", "enabled", "credentials", "services")...)},
-		{credentials.path, credentials.mapping},
+		{input.path, input.mapping.without(inputKeys...), inputKeys},
+		{credentials.path, credentials.mapping, nil},
 	}
 	family := &family{declared: map[string]map[string]bool{}}
 	for _, e := range services.mapping.entries {
@@ -267,10 +267,21 @@ func (r *configReader) input(name string, input *Section) {
 		r.generic(service)
 		c.Script = r.script(service, e.key)
 		c.Settings = &Settings{file: r.problems.file, path: service.path, line: e.line, col: e.col,
-			service: service.mapping.without(genericKeys("enabled", "script")...), shared: shared, family: family, base: r.Base}
+			service: service.mapping.without(serviceKeys...), shared: shared, family: family, base: r.Base}
 		family.services++
 		r.Collectors = append(r.Collectors, c)
 	}
+}
+
+func (r *configReader) credentials(input *Section) *Section {
+	if e, ok := input.find("credentials"); ok {
+		e.value.secret = true // who writes something else than a section there may have written a secret
+	}
+	n := len(r.problems.list)
+	s := input.sub("credentials")
+	id := ErrorID{Class: initVariables, Number: 1}.About("credentials")
+	r.problems.name(n, &id)
+	return s
 }
 
 func (r *configReader) script(s *Section, service string) string {

@@ -34,7 +34,7 @@ func ErrorIDs() []ErrorID {
 		{configuration, 13, "", "globals.name has other symbols than letters, digits, - and _. Dots, spaces and # become _ with a warning.", "choose another name"},
 		{configuration, 14, "", "The type of an output does not exist.", "write one of those that the error lists; the nearest is named"},
 		{initVariables, 0, "module_properties section does not exist on the configuration file or is empty. Contact Devo.", noModule, notHere},
-		{initVariables, 0, "credentials section does not exist on the configuration file or is empty", "An input needs no section credentials; what is missing is named by its own error (2, 4).", inService},
+		{initVariables, 0, "credentials section does not exist on the configuration file or is empty", "An input needs no section credentials: tenant_id, client_id and the secret may stand at the input or the service as well. What is missing is named by its own error, 2 or 4.", notHere},
 		{initVariables, 1, "module_properties section is not a valid <dict> object. Contact Devo.", noModule, notHere},
 		{initVariables, 1, "credentials section is not a valid <dict> object", "credentials is something else than keys with values. " + fromSettings, "indent the keys below credentials"},
 		{initVariables, 2, "base_auth_url doesn't exist on the configuration file or is empty", noModule, notHere},

@@ -16,8 +16,8 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// sanitized is what is shown in place of a secret. Devo's collectors print the same text.
-const sanitized = "****SANITIZED****"
+// Sanitized is what is shown in place of a secret. Devo's collectors print the same text.
+const Sanitized = "****SANITIZED****"
 
 // A Secret is a text that never shows itself: printing, formatting and encoding it all give
 // ****SANITIZED****. In a script it is a value of type "secret", which can be handed to builtins
@@ -39,11 +39,11 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-func (s Secret) String() string               { return sanitized }
-func (s Secret) GoString() string             { return sanitized }
-func (s Secret) Format(f fmt.State, _ rune)   { fmt.Fprint(f, sanitized) }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(sanitized), nil }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(sanitized) }
+func (s Secret) String() string               { return Sanitized }
+func (s Secret) GoString() string             { return Sanitized }
+func (s Secret) Format(f fmt.State, _ rune)   { fmt.Fprint(f, Sanitized) }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Sanitized), nil }
+func (s Secret) LogValue() slog.Value         { return slog.StringValue(Sanitized) }
 
 // Type is "secret". It, Freeze, Truth and Hash make a Secret a starlark.Value.
 func (s Secret) Type() string          { return "secret" }
@@ -103,7 +103,7 @@ func (r *Redactor) rebuild() {
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, form := range forms {
-		pairs = append(pairs, form, sanitized)
+		pairs = append(pairs, form, Sanitized)
 	}
 	r.replacer = strings.NewReplacer(pairs...)
 }

@@ -49,7 +49,7 @@ func TestSecretsDoNotShowThemselvesInGo(t *testing.T) {
 	if strings.Contains(out.String(), "c4n4ry") || strings.Contains(out.String(), fmt.Sprintf("%x", "c4n4ry")) {
 		t.Errorf("the secret is readable in\n%s", &out)
 	}
-	if !strings.Contains(out.String(), sanitized) || s.Reveal() != canary {
+	if !strings.Contains(out.String(), Sanitized) || s.Reveal() != canary {
 		t.Error("a secret is gone")
 	}
 }

@@ -25,10 +25,11 @@ type Settings struct {
 	declared map[string]bool
 }
 
-// A level is a mapping that a setting may stand in.
+// A level is a mapping that a setting may stand in. Own are the keys there that are the engine's.
 type level struct {
 	path    string
 	mapping *node
+	own     []string
 }
 
 // A family is the services of one input. A key of the input is unknown when no service declares it.
@@ -50,8 +51,10 @@ func (s *Settings) Fresh() *Settings {
 	return &Settings{file: s.file, path: s.path, line: s.line, col: s.col, service: s.service, shared: s.shared, family: s.family, base: s.base, open: s.open}
 }
 
+func (s *Settings) ofService() level { return level{s.path, s.service, serviceKeys} }
+
 func (s *Settings) levels() []level {
-	return append([]level{{s.path, s.service}}, s.shared...)
+	return append([]level{s.ofService()}, s.shared...)
 }
 
 // Lookup returns the setting under key, and declares that the script knows the key. A key without a
@@ -79,7 +82,7 @@ func (s *Settings) Unknown() error {
 	declared := maps.Clone(s.declared)
 	s.mu.Unlock()
 	ps := &problems{file: s.file}
-	ps.addUndeclared(level{s.path, s.service}, declared)
+	ps.addUndeclared(s.ofService(), declared)
 	if all, complete := s.family.join(s.path, declared); complete {
 		for _, l := range s.shared {
 			ps.addUndeclared(l, all)
@@ -107,7 +110,8 @@ func (ps *problems) addUndeclared(l level, declared map[string]bool) {
 	if l.mapping == nil {
 		return
 	}
-	known := slices.Sorted(maps.Keys(declared))
+	known := slices.AppendSeq(slices.Clone(l.own), maps.Keys(declared))
+	slices.Sort(known)
 	for _, e := range l.mapping.entries {
 		if !declared[e.key] && e.key != environmentKey {
 			ps.add(e.line, e.col, join(l.path, e.key), "%s", unknownKey(e.key, known))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,28 @@ config.yaml:14:9: inputs.mail.services.a.wndow: unknown key, did you mean "windo
 	}
 }
 
+func sorted(keys []string, more ...string) string {
+	return strings.Join(slices.Sorted(slices.Values(slices.Concat(keys, more))), ", ")
+}
+
+// TestUnknownSettingsAreComparedWithTheKeysOfTheEngine tries typing mistakes in keys that no script declares.
+func TestUnknownSettingsAreComparedWithTheKeysOfTheEngine(t *testing.T) {
+	t.Parallel()
+	s := settingsOf(t, `    request_limits: []
+    credentials: {request_period_in_second: 5}
+    services:
+      a: {request_period_in_second: 5, enable: false}
+`)[0]
+	s.Lookup("window")
+	want := `config.yaml:8:5: inputs.mail.request_limits: unknown key, did you mean "requests_limits"?
+config.yaml:9:19: inputs.mail.credentials.request_period_in_second: unknown key, known are window
+config.yaml:11:11: inputs.mail.services.a.request_period_in_second: unknown key, did you mean "request_period_in_seconds"?
+config.yaml:11:40: inputs.mail.services.a.enable: unknown key, did you mean "enabled"?`
+	if got := errorText(s.Unknown()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestSharedKeysAreKnownWhenAnyServiceDeclaresThem(t *testing.T) {
 	t.Parallel()
 	all := settingsOf(t, `    only_a: 1
@@ -114,10 +137,10 @@ func TestSharedKeysAreKnownWhenAnyServiceDeclaresThem(t *testing.T) {
 	a, b := all[0], all[1]
 	a.Lookup("only_a")
 	b.Lookup("only_b")
-	if got, want := errorText(a.Unknown()), "config.yaml:13:11: inputs.mail.services.a.own: unknown key, known are only_a"; got != want {
+	if got, want := errorText(a.Unknown()), "config.yaml:13:11: inputs.mail.services.a.own: unknown key, known are "+sorted(serviceKeys, "only_a"); got != want {
 		t.Errorf("got %q, want %q: keys that b may declare have to wait for b", got, want)
 	}
-	if got, want := errorText(b.Unknown()), "config.yaml:10:5: inputs.mail.nobody: unknown key, known are only_a, only_b"; got != want {
+	if got, want := errorText(b.Unknown()), "config.yaml:10:5: inputs.mail.nobody: unknown key, known are "+sorted(inputKeys, "only_a", "only_b"); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	again := a.Fresh() // a new version of its script, which has forgotten only_a

@@ -367,6 +367,7 @@ func TestConfigurationIsReadStrictly(t *testing.T) {
 			"period_sender_stats_in_seconds": 300, "threshold_for_using_gzip_in_transport_layer": 1.1, "compression_level": 6,
 			"compression_buffer_in_bytes": 51200, "concurrent_connections": 1}), nil},
 		{"names of the job file", "relay", map[string]any{"url": "collector-us.devo.io", "chain_loc": "chain.crt", "cert_loc": "client.crt", "key_loc": "client.key"}, nil},
+		{"both names", "relay", d.config(map[string]any{"chain_loc": "chain.crt"}), []string{"chain_loc: is another name of chain, which is set too: keep one of them"}},
 		{"misspelt key", "devo_platform", d.config(map[string]any{"adress": "x"}), []string{"adress", "did you mean", "address"}},
 		{"too many connections", "devo_platform", d.config(map[string]any{"concurrent_connections": 17}), []string{"concurrent_connections", "1 to 16"}},
 		{"gzip out of range", "relay", d.config(map[string]any{"threshold_for_using_gzip_in_transport_layer": 1.2, "compression_level": 0,

@@ -135,7 +135,11 @@ func address(c *engine.Section) string {
 
 // either returns key, or alias if the configuration has only that.
 func either(c *engine.Section, key, alias string) string {
-	if !c.Has(key) && c.Has(alias) {
+	hasKey, hasAlias := c.Has(key), c.Has(alias)
+	switch {
+	case hasKey && hasAlias:
+		c.Errorf(alias, "is another name of %s, which is set too: keep one of them", key)
+	case hasAlias:
 		return alias
 	}
 	return key

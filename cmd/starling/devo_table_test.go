@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,7 +53,7 @@ func TestDevoTable(t *testing.T) {
 func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r reference.DevoRow, tests map[string]bool) bool {
 	t.Helper()
 	for _, name := range r.Tests {
-		if !tests[name] {
+		if !isTest(tests, name) {
 			t.Errorf("%s: there is no %s", r.Name, name)
 		}
 	}
@@ -63,9 +65,7 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 			t.Errorf("%s: %s has no %s", r.Name, r.File, r.Has)
 		}
 	case r.Lines != "":
-		if printed := printsDevoLine(t, r) || r.Tests != nil; printed != (r.State == "same" || r.State == "better") {
-			t.Errorf("the line %s is %s; testdata/devo_lines.yaml, or a test that the row names, has it printed: %t", r.Name, r.State, printed)
-		}
+		world.line(t, r)
 	case table.Kind == "output":
 		if known := slices.Contains(sinks.Kinds(), r.Name); known == (r.State == "refused") {
 			t.Errorf("%s is %s: there is such an output: %t", r.Name, r.State, known)
@@ -78,21 +78,71 @@ func tryDevoRow(t *testing.T, world devoWorld, table reference.DevoTable, r refe
 		if (!ok || id.Remedy == "does not occur here") != (r.State == "not applicable") {
 			t.Errorf("%s %s is %s: is in the table of errors: %t, where to do is: %s", r.ID, r.Name, r.State, ok, id.Remedy)
 		}
+		if ok && id.Class == "InitVariablesError" && r.State != "not applicable" && r.Bad == nil {
+			t.Errorf("%s %s is %s, and no value brings it", r.ID, r.Name, r.State)
+		}
 	default:
 		return r.Good != nil || r.Bad != nil || r.Tests != nil
 	}
 	return true
 }
 
-// printsDevoLine reports whether the table of lines that the log has with starling.log.format: devo has that of a row as
-// printed. Both tables know lines by patterns: one matches the other's text, or what the row calls the line.
-func printsDevoLine(t *testing.T, r reference.DevoRow) bool {
+// isTest reports whether there is such a test, and of one that walks a folder of cases, such a case.
+func isTest(tests map[string]bool, name string) bool {
+	name, of, _ := strings.Cut(name, "/")
+	if folder := map[string]string{"TestScripts": "testdata/script", "TestConfigs": "engine/testdata/config"}[name]; folder != "" {
+		_, err := os.Stat(filepath.Join("../..", folder, of+".txtar"))
+		return tests[name] && err == nil
+	}
+	return tests[name] && of == ""
+}
+
+// line compares a row of a line with the table of lines that TestDevoLines looks for, unless it names another test.
+func (w devoWorld) line(t *testing.T, r reference.DevoRow) {
 	t.Helper()
-	row := regexp.MustCompile(r.Lines)
-	return slices.ContainsFunc(devoEntries(t), func(e devoEntry) bool {
-		text := strings.ReplaceAll(e.Pattern, `\`, "")
-		return e.State == "same" && (row.MatchString(text) || regexp.MustCompile(e.Pattern).MatchString(r.Name))
-	})
+	entries := slices.DeleteFunc(slices.Clone(w.lines), func(e devoEntry) bool { return !isDevoLine(r, e) })
+	printed := r.Tests != nil || slices.ContainsFunc(entries, func(e devoEntry) bool { return e.State == "same" })
+	if r.Tests == nil && len(entries) == 0 {
+		t.Errorf("the line %s is not in testdata/devo_lines.yaml", r.Name)
+	}
+	if printed != (r.State == "same" || r.State == "better") {
+		t.Errorf("the line %s is %s; testdata/devo_lines.yaml, or a test that the row names, has it printed: %t", r.Name, r.State, printed)
+	}
+	for _, m := range inOtherFormats.FindAllStringSubmatch(r.Says, -1) {
+		for _, message := range slices.DeleteFunc(m[1:], func(s string) bool { return s == "" }) {
+			if !regexp.MustCompile(`\b(Info|Warn|Error)\("` + message + `[";:]`).MatchString(w.source) {
+				t.Errorf("the line %s: nothing logs %s", r.Name, message)
+			}
+		}
+	}
+}
+
+// inOtherFormats finds the messages that a remark names.
+var inOtherFormats = regexp.MustCompile("In other formats: `([^`]+)`(?: or `([^`]+)`)?")
+
+// sources returns the source in some folders, without tests.
+func sources(t *testing.T, dirs ...string) string {
+	t.Helper()
+	var text strings.Builder
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%d files in %s: %v", len(files), dir, err)
+		}
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				text.WriteString(repositoryFile(t, filepath.Join(dir, filepath.Base(file))))
+			}
+		}
+	}
+	return text.String()
+}
+
+// isDevoLine reports whether an entry of testdata/devo_lines.yaml is the line of a row. Both know lines by patterns:
+// one matches the other's text, or what the row calls the line.
+func isDevoLine(r reference.DevoRow, e devoEntry) bool {
+	text := strings.ReplaceAll(e.Pattern, `\`, "")
+	return r.Lines != "" && (regexp.MustCompile(r.Lines).MatchString(text) || regexp.MustCompile(e.Pattern).MatchString(r.Name))
 }
 
 // TestEveryLineOfTheLogHasARow finds what testdata/devo_lines.yaml has and the table has not.
@@ -100,11 +150,8 @@ func TestEveryLineOfTheLogHasARow(t *testing.T) {
 	t.Parallel()
 	tables := devoTables(t)
 	for _, e := range devoEntries(t) {
-		text := strings.ReplaceAll(e.Pattern, `\`, "")
 		found := slices.ContainsFunc(tables, func(table reference.DevoTable) bool {
-			return slices.ContainsFunc(table.Rows, func(r reference.DevoRow) bool {
-				return r.Lines != "" && (regexp.MustCompile(r.Lines).MatchString(text) || regexp.MustCompile(e.Pattern).MatchString(r.Name))
-			})
+			return slices.ContainsFunc(table.Rows, func(r reference.DevoRow) bool { return isDevoLine(r, e) })
 		})
 		if !found {
 			t.Errorf("no row has the line %s", e.Pattern)
@@ -112,12 +159,17 @@ func TestEveryLineOfTheLogHasARow(t *testing.T) {
 	}
 }
 
-// A devoWorld is a folder with configurations and certificates.
-type devoWorld struct{ dir string }
+// A devoWorld is a folder with configurations and certificates, the lines of the log that TestDevoLines looks
+// for, and the source of what logs.
+type devoWorld struct {
+	dir    string
+	lines  []devoEntry
+	source string
+}
 
 func newDevoWorld(t *testing.T) devoWorld {
 	t.Helper()
-	w := devoWorld{t.TempDir()}
+	w := devoWorld{t.TempDir(), devoEntries(t), sources(t, "engine", "cmd/starling")}
 	certs, err := sim.NewCerts("mine")
 	if err != nil {
 		t.Fatal(err)
@@ -370,6 +422,9 @@ func TestWrongValuesOfDevosSettingsAreRefused(t *testing.T) {
 
 func refuses(r reference.DevoRow, got report) bool {
 	pattern := r.Refuses
+	if id, ok := r.Error(); ok && pattern == "" {
+		pattern = regexp.QuoteMeta(id.String() + " reason: " + id.Message + ": ")
+	}
 	if pattern == "" {
 		pattern = regexp.QuoteMeta(r.Key[strings.LastIndex(r.Key, ".")+1:]) + ".*: "
 	}
@@ -379,38 +434,46 @@ func refuses(r reference.DevoRow, got report) bool {
 // TestRangesOfDevosSettingsAreTriedAtTheirEnds sees to it that a row tries what is just in its range and what is not.
 func TestRangesOfDevosSettingsAreTriedAtTheirEnds(t *testing.T) {
 	t.Parallel()
-	ends := regexp.MustCompile(`^(\d+) to (\d+)$`)
+	ends := regexp.MustCompile(`^(\d+) to (\d+)$|^at least (\d+)$|^(-?[\d.]+) to (-?[\d.]+)$`)
 	for _, table := range devoTables(t) {
 		for _, r := range table.Rows {
 			m := ends.FindStringSubmatch(r.Range)
 			if m == nil {
 				continue
 			}
-			var least, most int
-			fmt.Sscan(m[1], &least)
-			fmt.Sscan(m[2], &most)
-			if !slices.Contains(r.Good, any(most)) || !slices.Contains(r.Bad, any(least-1)) || !slices.Contains(r.Bad, any(most+1)) {
+			least, most := number(m[1]+m[3]+m[4]), number(m[2]+m[5])
+			tried := slices.Contains(numbers(r.Good), most) && slices.ContainsFunc(numbers(r.Bad), func(n float64) bool { return most < n && n <= most+1 })
+			if m[3] != "" { // there is no most
+				tried = slices.Contains(numbers(r.Good), least)
+			}
+			below := slices.ContainsFunc(numbers(r.Bad), func(n float64) bool { return least-1 <= n && n < least })
+			if !tried || !below {
 				t.Errorf("%s: range %s, tried are %v, not %v", r.Name, r.Range, r.Good, r.Bad)
 			}
 		}
 	}
 }
 
+func number(v any) float64 {
+	n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return n
+}
+
+// numbers returns values as numbers, NaN for those that are none.
+func numbers(values []any) (all []float64) {
+	for _, v := range values {
+		all = append(all, number(v))
+	}
+	return all
+}
+
 // TestDefaultsOfDevosSettings looks for each default where the code or REFERENCE.md has it.
 func TestDefaultsOfDevosSettings(t *testing.T) {
 	t.Parallel()
-	text := repositoryFile(t, "REFERENCE.md")
-	for _, dir := range []string{"engine", "sinks"} {
-		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if !strings.HasSuffix(file, "_test.go") {
-				text += repositoryFile(t, filepath.Join(dir, filepath.Base(file)))
-			}
-		}
-	}
+	text := repositoryFile(t, "REFERENCE.md") + sources(t, "engine", "sinks")
 	for _, table := range devoTables(t) {
 		for _, r := range table.Rows {
 			if r.Default == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"starling/cmd/internal/pickle"
+	"starling/engine"
 )
 
 func (t *importTool) print(found *imported) {
@@ -75,8 +76,6 @@ func isSecret(name string) bool {
 	return false
 }
 
-const masked = "****SANITIZED****"
-
 // What is shown of a state.
 const (
 	maxShownText  = 200 // characters of one text, or of a line
@@ -91,7 +90,7 @@ func showState(v any) any {
 		for _, p := range v.Pairs {
 			name := keyText(p.Key)
 			if shown[name] = showState(p.Value); isSecret(name) {
-				shown[name] = masked
+				shown[name] = engine.Sanitized
 			}
 		}
 		return shown
@@ -106,7 +105,7 @@ func showState(v any) any {
 		return shown
 	case string:
 		if strings.HasPrefix(v, "eyJ") && strings.Count(v, ".") == 2 || strings.HasPrefix(v, "Bearer ") {
-			return masked
+			return engine.Sanitized
 		}
 		return cutText(v)
 	case []byte:

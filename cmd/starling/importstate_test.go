@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"starling/cmd/internal/pickle"
+	"starling/engine"
 )
 
 // pickled writes a dict of texts as Python does: pickled FILE [KEY=TEXT]... A text such as -72h is the
@@ -147,7 +148,7 @@ last_ids = ["0b1c","0b1d"]`
 	if text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
-	if shown := showState(&pickle.List{Items: []any{"Bearer abc", "eyJhbGciOiJub25l.eyJzdWIi.c2ln"}}).([]any); shown[0] != masked || shown[1] != masked {
+	if shown := showState(&pickle.List{Items: []any{"Bearer abc", "eyJhbGciOiJub25l.eyJzdWIi.c2ln"}}).([]any); shown[0] != engine.Sanitized || shown[1] != engine.Sanitized {
 		t.Errorf("got %v", shown)
 	}
 }

@@ -31,7 +31,7 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 			}
 			running, found := engine.FindRunning(dir)
 			if !found {
-				return &failure{exitWrong, fmt.Errorf("no starling runs on %s: start it with starling run; what the state holds shows starling state list", dir)}
+				return &failure{exitWrong, fmt.Errorf("no starling runs on %s: start it with starling run; starling state list shows what the state holds", dir)}
 			}
 			s, err := running.Status()
 			if err != nil {
@@ -110,7 +110,7 @@ func (p statusPage) collectors(all []engine.CollectorStatus) {
 		if c.Failures > 0 {
 			fmt.Fprintf(p.w, "\n%s has failed %s in a row, last worked %s:\n%s\n", printable(c.Collector), count(c.Failures, "time"), p.ago(c.LastSuccess), indent(c.LastError))
 		}
-		if c.CertificateEnds != nil && c.CertificateEnds.Sub(p.now) < 14*24*time.Hour {
+		if c.CertificateEnds != nil && c.CertificateEnds.Sub(p.now) < engine.CertificateWarning {
 			fmt.Fprintf(p.w, "\n%s: the certificate that it signs in with ends %s\n", printable(c.Collector), moment(*c.CertificateEnds))
 		}
 	}
