@@ -87,6 +87,14 @@ func (v jsonValue) appendTo(dst []byte) []byte {
 	return append(dst, v.raw()...)
 }
 
+// appendPiece appends members of an object, without white space, and a comma; nothing if to is 0.
+func (v jsonValue) appendPiece(dst []byte, from, to uint32) []byte {
+	if to == 0 {
+		return dst
+	}
+	return append(append(dst, v.text[from:to]...), ',')
+}
+
 // parseJSON checks a text strictly. A byte order mark is skipped; bytes that are not UTF-8 become U+FFFD,
 // unless whole is set: then they are an error. The nodes are appended to dst.
 func parseJSON(dst []jsontape.Node, text string, whole bool) (jsonValue, error) {

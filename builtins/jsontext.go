@@ -63,6 +63,8 @@ func appendValue(dst []byte, v starlark.Value, depth int) ([]byte, error) {
 		return dst, errors.New("a secret cannot be written as JSON: hand it to the builtin that needs it")
 	case jsonTexter:
 		return appendString(dst, v.JSONText()), nil
+	case Time:
+		return append(v.appendTo(append(dst, '"')), '"'), nil
 	case encoding.TextMarshaler:
 		text, err := v.MarshalText()
 		return appendString(dst, string(text)), err

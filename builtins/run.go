@@ -32,6 +32,7 @@ type run struct {
 	letters []byte             // reused: texts that steps have made of the record
 	args    starlark.Tuple
 
+	started    string // the start of the pull, if it was asked for
 	failed     int64
 	complaint  string // the first expression that could not convert a value
 	complained bool   // the log has it
@@ -157,7 +158,10 @@ func (r *run) pullingID([]int) cell {
 		r.err = errors.New("devo.pulling_id: no pull runs here")
 		return cell{}
 	}
-	return cell{kind: plain, text: strconv.FormatInt(r.pull.Started().UnixMilli(), 10)}
+	if r.started == "" {
+		r.started = strconv.FormatInt(r.pull.Started().UnixMilli(), 10)
+	}
+	return cell{kind: plain, text: r.started}
 }
 
 // appendTo writes the mapped record as one line of JSON. When r.err is set afterwards, it is not
