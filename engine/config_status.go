@@ -14,6 +14,8 @@ type StatusAccess struct {
 	// Certificate and Key are files in PEM with which the server speaks TLS; ClientCA holds the
 	// authorities that certificates of who asks must be signed by. Empty means none.
 	Certificate, Key, ClientCA string
+	// Pprof has the server answer /debug/pprof, for those who may ask at all.
+	Pprof bool
 }
 
 // Guarded reports whether who asks must show who they are.
@@ -33,7 +35,8 @@ func (r *configReader) status(starling *Section) {
 	if token != "" && len(token) < minStatusToken {
 		s.Errorf("token", "is shorter than %d characters", minStatusToken)
 	}
-	r.Status = StatusAccess{Token: NewSecret(token), Certificate: s.File("certificate", ".", "certs"), Key: s.File("key", ".", "certs"), ClientCA: s.File("client_ca", ".", "certs")}
+	r.Status = StatusAccess{Token: NewSecret(token), Certificate: s.File("certificate", ".", "certs"), Key: s.File("key", ".", "certs"), ClientCA: s.File("client_ca", ".", "certs"),
+		Pprof: s.Bool("pprof", false)}
 	r.statusTLS(s)
 	s.unknown(r.problems)
 	if r.Listen == "" {

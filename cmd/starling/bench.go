@@ -38,8 +38,8 @@ the same run.`,
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if o.Runs < 1 || slices.ContainsFunc(o.Rows, func(n int) bool { return n < 1 || n > 1e9 }) {
-				return usage("--runs and --rows must be more than 0, and rows at most 1000000000")
+			if o.Runs < 1 || o.Backlog < 1 || slices.ContainsFunc(o.Rows, func(n int) bool { return n < 1 || n > 1e9 }) {
+				return usage("--runs, --rows and --backlog must be more than 0, and rows at most 1000000000")
 			}
 			var err error
 			if o.Program, err = os.Executable(); err != nil {
@@ -56,6 +56,7 @@ the same run.`,
 	c.Flags().BoolVar(&o.HTTPS, "https", false, "HTTPS and gzip between the API and the program")
 	c.Flags().StringVar(&o.Script, "script", "declared", "declared: the built-in script; def: one that calls a function for each row")
 	c.Flags().StringVar(&o.Profiles, "profile", "", "folder for cpu.pprof, heap.pprof and allocs.pprof of the program's last run")
+	c.Flags().IntVar(&o.Backlog, "backlog", 500, "of drain: MB of frames")
 	c.Flags().StringVar(&o.Dir, "dir", "", "folder for the state, on the disk that is to be measured (default: a temporary one)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print every run as JSON, in place of the table")
 	return c

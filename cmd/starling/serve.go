@@ -103,6 +103,8 @@ func (s *statusServer) guard(h http.Handler) http.Handler {
 		case r.URL.Path != "/healthz" && !s.allowed(r):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="starling"`)
 			refuse(w, http.StatusUnauthorized, "the status server wants starling.status.token as a bearer token, or a certificate of starling.status.client_ca")
+		case strings.HasPrefix(r.URL.Path, "/debug/") && !s.access.Load().Pprof:
+			http.NotFound(w, r)
 		default:
 			h.ServeHTTP(w, r)
 		}

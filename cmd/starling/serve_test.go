@@ -119,6 +119,29 @@ func TestStatusServerTakesQuestionsOnly(t *testing.T) {
 }
 
 // TestWebPagesDoNotReadTheStatus: a page can have its own name lead to 127.0.0.1, and its script ask there.
+func TestProfilesAreForThoseWhoAskedForThem(t *testing.T) {
+	t.Parallel()
+	s, at := startStatus(t, "127.0.0.1:0", engine.StatusAccess{}, nil)
+	paths := []string{"", "heap", "goroutine", "profile?seconds=1"}
+	want := func(code int, set func(*http.Request)) {
+		t.Helper()
+		for _, path := range paths {
+			if got := ask(t, "GET", "http://"+at+"/debug/pprof/"+path, set); got != code {
+				t.Errorf("/debug/pprof/%s: got %d, want %d", path, got, code)
+			}
+		}
+	}
+	want(http.StatusNotFound, nil)
+	s.use(&engine.Config{Status: engine.StatusAccess{Pprof: true}})
+	want(http.StatusOK, nil)
+	s.use(&engine.Config{Status: engine.StatusAccess{Pprof: true, Token: engine.NewSecret(statusToken)}})
+	want(http.StatusUnauthorized, nil)
+	want(http.StatusOK, bearer(statusToken))
+	if got := ask(t, "GET", "http://"+at+"/debug/pprof/cmdline", bearer(statusToken)); got != http.StatusNotFound {
+		t.Errorf("the command line: got %d, want 404", got)
+	}
+}
+
 func TestWebPagesDoNotReadTheStatus(t *testing.T) {
 	t.Parallel()
 	_, at := startStatus(t, "127.0.0.1:0", engine.StatusAccess{}, nil)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"syscall"
 
 	"starling/engine"
@@ -32,6 +33,8 @@ const listing = `starling
 /readyz    200 when every collector and output works, else 503 and what is wrong
 /status    all that it does, as JSON
 /metrics   for Prometheus
+
+/debug/pprof/   where the time and the memory go, if starling.status.pprof is true
 `
 
 // statusHandler serves what probes and people ask. Once ctx ends it is alive but not ready.
@@ -52,6 +55,11 @@ func statusHandler(ctx context.Context, status func() engine.Status, metrics htt
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, secrets, http.StatusOK, status()) })
 	mux.Handle("GET /metrics", metrics)
+	// Without cmdline; and Go's programs need no symbol.
+	mux.HandleFunc("GET /debug/pprof/{$}", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/{name}", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

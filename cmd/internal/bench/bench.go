@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type Options struct {
 	HTTPS    bool   // HTTPS with gzip to the API
 	Script   string // "declared" or "def"
 	Profiles string // a folder for those of the program's last run
-	Backlog  int64  // bytes of events that wait, for the figure drain
+	Backlog  int    // MB of frames that wait, for the figure drain
 	Out      io.Writer
 }
 
@@ -94,9 +95,8 @@ func (b *bench) measure(name string, h history) (Sample, error) {
 	if err != nil {
 		return Sample{}, err
 	}
-	a, err := b.await(p, request{Received: true})
-	used, cpu, stopErr := p.stop()
-	if err := errors.Join(err, stopErr); err != nil {
+	a, used, err := b.until(p, request{Received: true})
+	if err != nil {
 		return Sample{}, fmt.Errorf("%s: %w", name, err)
 	}
 	// What came after the last row, while it stopped, would be a repetition.
@@ -104,7 +104,7 @@ func (b *bench) measure(name string, h history) (Sample, error) {
 		return Sample{}, fmt.Errorf("%s: %d events of %d: %s, %w", name, end.Events, h.total(), end.Problem, err)
 	}
 	n := float64(h.total())
-	return Sample{Program: name, Rows: h.total(), CPU: cpu.Seconds() / n * 1e6, Rate: n / a.Last.Sub(a.First).Seconds(), Peak: float64(used.PeakKiB) / 1024,
+	return Sample{Program: name, Rows: h.total(), CPU: used.cpu.Seconds() / n * 1e6, Rate: n / a.Last.Sub(a.First).Seconds(), Peak: float64(used.PeakKiB) / 1024,
 		Bytes: float64(used.Bytes) / n, Allocs: float64(used.Allocs) / n, Start: a.First.Sub(started).Seconds()}, nil
 }
 
@@ -131,6 +131,7 @@ func (b *bench) await(p *process, r request) (answer, error) {
 type process struct {
 	cmd           *exec.Cmd
 	in            io.WriteCloser
+	log           bytes.Buffer
 	used          usage
 	err           error // after ended
 	ended, failed chan struct{}
@@ -149,24 +150,27 @@ func (b *bench) start(name string, h history) (*process, error) {
 		}
 		return b.run(name, string(j))
 	}
-	b.runs++
-	return b.product(setup{places: b.places, HTTPS: b.HTTPS, Script: scripts[b.Script], Collectors: h.Collectors, Back: daysBack(&h), Period: 1}, strconv.Itoa(b.runs))
+	return b.product(h, setup{Period: 1})
 }
 
-// product starts the program; dir is that of the run, below that of the measurement.
-func (b *bench) product(s setup, dir string) (*process, error) {
-	dir = filepath.Join(b.Dir, dir)
-	s.State = filepath.Join(dir, "state")
-	config, err := s.write(dir)
+// product starts the program on a history, with a state of its own.
+func (b *bench) product(h history, s setup) (*process, error) {
+	b.runs++
+	s.places, s.HTTPS, s.Script = b.places, b.HTTPS, scripts[b.Script]
+	s.Collectors, s.Back = h.Collectors, daysBack(&h)
+	config, err := s.write(b.runDir())
 	if err != nil {
 		return nil, err
 	}
 	return b.run(Starling, config, b.Profiles)
 }
 
+// runDir is the folder of the latest run of the program; its state is below.
+func (b *bench) runDir() string { return filepath.Join(b.Dir, strconv.Itoa(b.runs)) }
+
 func (b *bench) run(args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(b.Program, append([]string{PartName}, args...)...), ended: make(chan struct{}), failed: make(chan struct{})}
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr = &p.log
 	in, err1 := p.cmd.StdinPipe()
 	out, err2 := p.cmd.StdoutPipe()
 	if err := errors.Join(err1, err2, p.cmd.Start()); err != nil {
@@ -186,9 +190,17 @@ func (b *bench) run(args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process in order, and returns what it has used.
-func (p *process) stop() (u usage, cpu time.Duration, err error) {
+// until waits for what the world says, ends the process in order, and returns what it has used.
+func (b *bench) until(p *process, r request) (answer, usage, error) {
+	a, err := b.await(p, r)
 	p.in.Close()
 	<-p.ended
-	return p.used, p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(), p.err
+	p.used.cpu = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	if p.err != nil {
+		err = p.err
+	}
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, p.log.Bytes()[max(0, p.log.Len()-4096):])
+	}
+	return a, p.used, err
 }

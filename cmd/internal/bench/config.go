@@ -20,7 +20,6 @@ type setup struct {
 	Back       int    // days, where the first pull begins
 	Period     int    // seconds
 	Outbox     string // outbox_bytes; empty is the default
-	State      string
 }
 
 // scripts are those that can be measured: what is built in, and the same with a function for each row.
@@ -58,7 +57,6 @@ func (s *setup) write(dir string) (file string, err error) {
 starling:
   scripts: %q
   listen: off
-  log: {level: warn}
   network: {ca: %q}
   limits: {outbox_bytes: %s, shutdown_delivery: 1s}
 outputs:
@@ -66,7 +64,7 @@ outputs:
     type: devo_platform
     config: {address: %s, port: %s, chain: %q, cert: %q, key: %q}
 inputs:
-`, s.State, folder, filepath.Join(s.Certs, caFile), cmp.Or(s.Outbox, "1GiB"), host, port, filepath.Join(s.Certs, "chain.crt"), filepath.Join(s.Certs, domain+".crt"), filepath.Join(s.Certs, domain+".key"))
+`, filepath.Join(dir, "state"), folder, filepath.Join(s.Certs, caFile), cmp.Or(s.Outbox, "1GiB"), host, port, filepath.Join(s.Certs, "chain.crt"), filepath.Join(s.Certs, domain+".crt"), filepath.Join(s.Certs, domain+".key"))
 	for i := range s.Collectors {
 		fmt.Fprintf(&b, `  input_%d:
     id: %[1]d

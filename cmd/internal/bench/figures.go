@@ -12,6 +12,11 @@ type Figure struct {
 func Figures() []Figure {
 	return []Figure{
 		{"pipeline", "cost and speed of the whole path, beside two hand-written Go programs", pipeline},
+		{"allocs", "what is allocated for an event, without what a start takes", allocs},
+		{"start", "from the start of the process to its first request", start},
+		{"idle", "memory with 1, 100 and 1,000 collectors that have nothing to do", idle},
+		{"lag", "how late rows arrive while 100 collectors pull 2,000 new ones a second", lag},
+		{"drain", "how fast a backlog goes out, see --backlog", drain},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // PartName is the command of the program that [Part] is.
@@ -68,6 +69,7 @@ func Part(ctx context.Context, args []string, in io.Reader, out io.Writer, engin
 type usage struct {
 	Bytes, Allocs uint64 // allocated
 	PeakKiB       int    // resident
+	cpu           time.Duration
 }
 
 // memory reads a number of KiB that Linux knows of a process; elsewhere it is 0.

@@ -170,6 +170,9 @@ func (s *sink) look(frame []byte, now time.Time) {
 	if i := bytes.Index(frame, []byte(idKey)); i >= 0 && len(frame) > i+len(idKey)+idLength {
 		n = numberOf(frame[i+len(idKey)+idLength-digits : i+len(idKey)+idLength])
 	}
+	if n < 0 && bytes.Contains(frame, []byte(" devo.collector")) {
+		return // about the program itself
+	}
 	if n < 0 || n >= s.history.total() {
 		s.fail("an event of no row: %.300q", frame)
 		return

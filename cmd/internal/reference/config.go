@@ -61,6 +61,8 @@ var starling = [][]string{
 	{"`status.token`", "", "what who asks must send, as a bearer token; at least 16 characters. It or `client_ca` must be set where other machines can reach `listen`. `/healthz` is open anyway"},
 	{"`status.certificate`, `status.key`", "", "PEM files, relative or in `certs`: the status server speaks TLS; they are read again for each connection"},
 	{"`status.client_ca`", "", "PEM file of authorities: a client certificate of theirs is as good as the token"},
+	{"`status.pprof`", "`false`", "the status server answers `/debug/pprof` as well, for `go tool pprof`. Whoever may ask for the status may ask for that: on `127.0.0.1`, everybody on the machine, unless there is a token. " +
+		"Profiles name functions and sizes, no data; who asks for them slows the program down"},
 	{"`log.level`", "`info`", "`debug`, `info`, `warn` or `error`"},
 	{"`log.format`", "`text`", "`text`, `json`, or `devo`: lines in the form of Devo's collectors, and theirs where the same thing happens"},
 	{"`log.devo_form`", "`new`", "with `devo`: the lines of Devo's SDK as of 1.7, or those of 1.6 and before (`old`), where they differ"},
