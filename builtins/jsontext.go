@@ -223,8 +223,11 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
-// appendCompact appends valid JSON text without the white space between its tokens.
+// appendCompact appends valid JSON text without the white space between its tokens, and with DEL escaped.
 func appendCompact(dst []byte, raw string) []byte {
+	if strings.IndexByte(raw, 0x7f) >= 0 { // which only a string can have
+		raw = strings.ReplaceAll(raw, "\x7f", `\u007f`)
+	}
 	if raw[0] != '{' && raw[0] != '[' {
 		return append(dst, raw...)
 	}

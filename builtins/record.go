@@ -382,7 +382,7 @@ func (r *Record) untouched(f *recordField) (start, end uint32) {
 		return 0, 0
 	}
 	key, value := &r.json.nodes[f.node-1], &r.json.nodes[f.node]
-	if key.Flags != 0 || value.Flags&jsontape.Spaced != 0 || value.Start != key.End+1 {
+	if key.Flags != 0 || value.Flags&jsontape.Loose != 0 || value.Start != key.End+1 {
 		return 0, 0
 	}
 	return key.Start, value.End

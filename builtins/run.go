@@ -52,7 +52,7 @@ type entry struct {
 	declared   int     // the declared field, or none
 	out        *output // its name goes before the text; nil: the text begins with it
 	start, end uint32
-	spaced     bool // the text has white space to leave out
+	loose      bool // the text has white space to leave out, or DEL
 }
 
 func newRun(p *program, thread *starlark.Thread, pull *engine.Pull) *run {
@@ -190,7 +190,7 @@ func (r *run) appendEntry(dst []byte, e *entry) []byte {
 	if e.out != nil {
 		dst = append(dst, e.out.key...)
 	}
-	if text := r.json.text[e.start:e.end]; e.spaced {
+	if text := r.json.text[e.start:e.end]; e.loose {
 		dst = appendCompact(dst, text)
 	} else {
 		dst = append(dst, text...)

@@ -76,8 +76,8 @@ func (r *run) readField(f *inputField, i int) {
 		o = r.freeOutput(o.name)
 	}
 	o.turn = r.turn
-	e := entry{declared: none, out: o, start: value.Start, end: value.End, spaced: value.Flags&jsontape.Spaced != 0}
-	if f.verbatim && o == f.out && !e.spaced && key.Flags&jsontape.Escaped == 0 && value.Start == key.End+1 {
+	e := entry{declared: none, out: o, start: value.Start, end: value.End, loose: value.Flags&jsontape.Loose != 0}
+	if f.verbatim && o == f.out && !e.loose && key.Flags&jsontape.Escaped == 0 && value.Start == key.End+1 {
 		e.out, e.start = nil, key.Start
 		if r.extend(e) {
 			return
@@ -92,7 +92,7 @@ func (r *run) extend(e entry) bool {
 		return false
 	}
 	before := &r.entries[len(r.entries)-1]
-	if before.declared != none || before.spaced || before.end+1 != e.start {
+	if before.declared != none || before.loose || before.end+1 != e.start {
 		return false
 	}
 	before.end = e.end
