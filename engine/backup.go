@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"google.golang.org/protobuf/proto"
 
 	"starling/engine/internal/badgerfile"
 )
@@ -53,9 +55,7 @@ func (s *Store) Backup(w io.Writer) (BackupInfo, error) {
 		return info, err
 	}
 	fmt.Fprintf(out, "%s%s\n", backupMagic, header)
-	stream := s.db.NewStream()
-	stream.NumGo = 1 // each goroutine has a snapshot of its own
-	if _, err := stream.Backup(out, 0); err != nil {
+	if err := s.db.View(func(txn *badger.Txn) error { return s.dump(out, txn) }); err != nil {
 		return info, storeError("back up", err, "")
 	}
 	if err := out.Flush(); err != nil {
@@ -65,6 +65,67 @@ func (s *Store) Backup(w io.Writer) (BackupInfo, error) {
 		return info, storeError("back up", err, "")
 	}
 	return info, nil
+}
+
+// dump writes every version of every key, as Badger's own backups do, but chunks as they are and not their places.
+func (s *Store) dump(w io.Writer, txn *badger.Txn) error {
+	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, PrefetchValues: true, PrefetchSize: 16})
+	defer it.Close()
+	var chunk []byte // the key of the last one
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		kv := &pb.KV{Key: item.Key(), Version: item.Version()}
+		isChunk := bytes.HasPrefix(kv.Key, []byte(prefChunk))
+		if isChunk && bytes.Equal(kv.Key, chunk) {
+			continue // an older version, whose segment may be gone
+		}
+		if isChunk {
+			chunk = item.KeyCopy(chunk)
+		}
+		var err error
+		if item.IsDeletedOrExpired() {
+			kv.Meta = []byte{1} // says so
+		} else if kv.Value, err = item.ValueCopy(nil); err == nil && isChunk {
+			kv.Value, err = s.whole(kv.Key, kv.Value)
+		}
+		if errors.Is(err, fs.ErrNotExist) && !s.holds(kv.Key) {
+			continue // what a crash has left
+		}
+		if err == nil {
+			err = writeList(w, &pb.KVList{Kv: []*pb.KV{kv}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole returns the chunk that a value of the database stands for.
+func (s *Store) whole(key, value []byte) ([]byte, error) {
+	at, ok := decodeLocation(value)
+	if !ok {
+		return value, nil
+	}
+	return readLocated(s.dir, binary.BigEndian.Uint64(key[len(prefChunk):]), at, nil)
+}
+
+// holds reports whether a chunk is in the outbox.
+func (s *Store) holds(key []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := binary.BigEndian.Uint64(key[len(prefChunk):])
+	return s.first <= id && id < s.head
+}
+
+// writeList writes what Badger's Load reads: a length of 8 bytes, and a list.
+func writeList(w io.Writer, list *pb.KVList) error {
+	data, err := proto.Marshal(list)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(data))), data...))
+	return err
 }
 
 // readBackupHeader reads what comes before the stream.

@@ -22,6 +22,7 @@ func TestBackupWhileCommitsGoOn(t *testing.T) {
 	dir, other, file := t.TempDir(), filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "backup")
 	s := openStore(t, dir)
 	defer s.Close()
+	s.inline = 1 // so that it reads segments
 	if err := s.outputs([]string{"out"}); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestBackupThatIsNotWholeIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := bytes.Replace(whole, []byte(`"format":2`), []byte(`"format":9`), 1)
+	newer := bytes.Replace(whole, fmt.Appendf(nil, `"format":%d`, storeVersion), []byte(`"format":9`), 1)
 	flipped := bytes.Clone(whole)
 	flipped[len(whole)/2] ^= 4
 	for name, data := range map[string][]byte{"empty": nil, "cut": whole[:len(whole)-1], "flipped": flipped, "newer": newer, "longer": append(bytes.Clone(whole), 0), "other": []byte("hello\n")} {

@@ -89,6 +89,23 @@ var errDamaged = errors.New("damaged chunk")
 // chunkEvents returns how many events a sealed chunk has.
 func chunkEvents(chunk []byte) uint32 { return binary.LittleEndian.Uint32(chunk[13:]) }
 
+// chunkCommitted returns when a stamped chunk was committed, Unix ms.
+func chunkCommitted(chunk []byte) int64 { return int64(binary.LittleEndian.Uint64(chunk[5:])) }
+
+// checkChunk finds out whether a chunk is what it was when it was stamped.
+func checkChunk(data []byte) error {
+	if len(data) < chunkHeader {
+		return fmt.Errorf("%w: %d bytes is too short", errDamaged, len(data))
+	}
+	if data[0] != chunkVersion {
+		return fmt.Errorf("chunk format %d, this program reads format %d", data[0], chunkVersion)
+	}
+	if crc32.Checksum(data[5:], castagnoli) != binary.LittleEndian.Uint32(data[1:]) {
+		return fmt.Errorf("%w: checksum differs", errDamaged)
+	}
+	return nil
+}
+
 // A chunk as it is read back.
 type chunk struct {
 	events    []Event
@@ -97,16 +114,15 @@ type chunk struct {
 }
 
 func decodeChunk(data []byte) (c chunk, err error) {
-	if len(data) < chunkHeader {
-		return c, fmt.Errorf("%w: %d bytes is too short", errDamaged, len(data))
+	if err := checkChunk(data); err != nil {
+		return c, err
 	}
-	if data[0] != chunkVersion {
-		return c, fmt.Errorf("chunk format %d, this program reads format %d", data[0], chunkVersion)
-	}
-	if crc32.Checksum(data[5:], castagnoli) != binary.LittleEndian.Uint32(data[1:]) {
-		return c, fmt.Errorf("%w: checksum differs", errDamaged)
-	}
-	c.committed = time.UnixMilli(int64(binary.LittleEndian.Uint64(data[5:]))).UTC()
+	return unpackChunk(data)
+}
+
+// unpackChunk returns the events of a chunk that has been checked.
+func unpackChunk(data []byte) (c chunk, err error) {
+	c.committed = time.UnixMilli(chunkCommitted(data)).UTC()
 	c.pull = trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID(data[17:33]), SpanID: trace.SpanID(data[33:41]), TraceFlags: trace.FlagsSampled, Remote: true})
 	if n, err := s2.DecodedLen(data[chunkHeader:]); err != nil || n > chunkMaxDecoded {

@@ -153,6 +153,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	}
 	err := s.apply(&plan, group)
 	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 {
+		s.segments.release(plan.locations)
 		for _, c := range group {
 			s.commitGroup([]*commitRequest{c})
 		}
@@ -163,9 +164,12 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		if len(s.sizes) == 0 {
 			s.first = start
 		}
-		for _, w := range plan.data[:plan.head-start] {
-			s.sizes = append(s.sizes, chunkInfo{int64(len(w.value)), chunkEvents(w.value), now})
-			s.bytes += int64(len(w.value))
+		for i, w := range plan.data {
+			info := chunkInfo{size: int64(len(w.value)), events: chunkEvents(w.value), committed: now}
+			if i < len(plan.locations) {
+				info.segment = plan.locations[i].segment
+			}
+			s.keep(info)
 		}
 		s.head, s.block = plan.head, plan.block
 		s.wake()
@@ -184,12 +188,13 @@ func sizeOf(group []*commitRequest) (size int64) {
 	return size
 }
 
-// A commitPlan gathers what a group of commits writes: chunks and blocks past the head, in data, and
-// what makes them count.
+// A commitPlan gathers what a group of commits writes: chunks and blocks past the head, and what makes
+// them count.
 type commitPlan struct {
 	head, block uint64
 	outbox      outboxEdge // before it
-	data        []keyValue // chunks first, in order
+	data        []keyValue // chunks, in order
+	locations   []location // of them, if they are in segments
 	blocks      []keyValue
 	point       []keyValue // cursors and pointers to blocks
 }
@@ -221,7 +226,11 @@ func (p *commitPlan) add(c *commitRequest) {
 // apply writes the data past the head where it is too much for one transaction, and then moves the
 // head, the cursors and the pointers together.
 func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
-	data := slices.Concat(p.data, p.blocks)
+	data, err := s.writeChunks(p)
+	if err != nil {
+		return err
+	}
+	data = slices.Concat(data, p.blocks)
 	size := 0
 	for _, w := range data {
 		size += len(w.key) + len(w.value)
@@ -249,7 +258,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 			s.at(stepWiped)
 		}
 	}
-	err := s.update(func(t *testimony) { t.head, t.block = p.head, p.block }, func(txn *badger.Txn) error {
+	err = s.update(func(t *testimony) { t.head, t.block = p.head, p.block }, func(txn *badger.Txn) error {
 		for _, c := range group {
 			if err := wipeCursors(txn, c); err != nil {
 				return err

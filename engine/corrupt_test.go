@@ -98,7 +98,10 @@ func damagedStore(t *testing.T, dir string, random *rand.Rand) contents {
 		s.Close() // each closing makes a table
 		s = openStore(t, live)
 	}
-	commit(2, 760_000) // a value that is too large for tables
+	s.inline = 4 << 20
+	commit(2, 1_100_000) // values that are too large for tables
+	s.inline = inlineBytes
+	commit(2, 500_000) // in a segment
 	for range 5 {
 		commit(10, 500)
 	}
@@ -233,7 +236,7 @@ func TestDamagedFilesAreNeverASilentLoss(t *testing.T) {
 	whole := t.TempDir()
 	want := damagedStore(t, whole, random)
 	refused, opened, lost := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, kind := range []string{"MANIFEST", "*.sst", "*.mem", "*.vlog", "KEYREGISTRY", "DISCARD", witnessName} {
+	for _, kind := range []string{"MANIFEST", "*.sst", "*.mem", "*.vlog", "*" + segmentSuffix, "KEYREGISTRY", "DISCARD", witnessName} {
 		for n := range rounds {
 			m := mutilation{kind: kind, place: []string{"head", "middle", "tail"}[n%3], how: []string{"flipped", "zeroed", "truncated", "deleted"}[n%4]}
 			dir := t.TempDir()

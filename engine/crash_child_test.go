@@ -79,7 +79,7 @@ func envNumber(name string, fallback int) int {
 
 func crashChild(dir string) {
 	c := &crashRun{}
-	s, err := openWith(storeOptions{dir: dir, outbox: 1 << 30, unsynced: envNumber("STARLING_CRASH_UNSYNCED", 0) == 1,
+	s, err := openWith(storeOptions{dir: dir, outbox: 1 << 30, inline: envNumber("STARLING_CRASH_INLINE", 0), unsynced: envNumber("STARLING_CRASH_UNSYNCED", 0) == 1,
 		onStep: killAt(step(os.Getenv("STARLING_CRASH_STEP")), envNumber("STARLING_CRASH_HIT", 1))})
 	c.must(err)
 	c.store, c.env = s, quietEnv(s)

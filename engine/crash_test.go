@@ -288,6 +288,9 @@ func stepsInSource(t *testing.T) []step {
 	return steps
 }
 
+// drawInline decides whether a child puts all chunks into segments, or those of large commits, as it is in production.
+func drawInline(draw *rand.Rand) string { return fmt.Sprint("STARLING_CRASH_INLINE=", draw.IntN(2)) }
+
 // A process that is killed at any step of the store loses nothing that was confirmed, keeps nothing
 // by halves, and goes on in order; also when it is killed again while it recovers.
 func TestKilledAtEveryStep(t *testing.T) {
@@ -310,7 +313,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			case stepClose:
 				hit, lifetime = 1, 1
 			}
-			killed, err := h.life(t.Context(), dir, "STARLING_CRASH_STEP="+string(s), fmt.Sprint("STARLING_CRASH_HIT=", hit), fmt.Sprint("STARLING_CRASH_ROUNDS=", lifetime))
+			killed, err := h.life(t.Context(), dir, "STARLING_CRASH_STEP="+string(s), drawInline(draw), fmt.Sprint("STARLING_CRASH_HIT=", hit), fmt.Sprint("STARLING_CRASH_ROUNDS=", lifetime))
 			if err != nil {
 				t.Fatalf("before the kill at step %q, hit %d: %v", s, hit, err)
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -34,10 +35,11 @@ type numbered struct {
 	at  time.Time
 }
 
-// pointed is a value that is kept in a value log.
+// pointed is a chunk that is kept in a value log or in a segment.
 type pointed struct {
-	version uint64
-	at      badgerfile.Pointer
+	version  uint64
+	at       badgerfile.Pointer
+	location location
 }
 
 // look reads every file of dir and changes none.
@@ -48,6 +50,8 @@ func look(dir string) (f found, err error) {
 	f.witness, f.hasWitness, f.witnessErr = readWitness(dir)
 	f.pointers = map[string]pointed{}
 	var formatVersion uint64
+	var head valued
+	tails := map[string]valued{}
 	f.report, err = badgerfile.Read(dir, false, func(e badgerfile.Entry) {
 		switch key := string(e.Key); {
 		case key == keySeq:
@@ -60,10 +64,16 @@ func look(dir string) (f found, err error) {
 		case key == keyVersion && e.Version >= formatVersion:
 			formatVersion = e.Version
 			f.format, _ = strconv.Atoi(string(e.Value))
+		case key == keyHead && e.Version >= head.version:
+			head = valued{version: e.Version}.with(e.Value)
+		case strings.HasPrefix(key, prefTail):
+			newest(tails, key, valued{version: e.Version, deleted: e.Deleted}.with(e.Value))
 		case strings.HasPrefix(key, prefChunk) && e.Version >= f.pointers[key].version:
-			f.pointers[key] = pointed{e.Version, e.Pointer}
+			p, _ := decodeLocation(e.Value)
+			f.pointers[key] = pointed{e.Version, e.Pointer, p}
 		}
 	})
+	f.readSegments(dir, oldestTail(tails), head.value)
 	for key, p := range f.pointers {
 		if p.at == (badgerfile.Pointer{}) {
 			continue
@@ -74,6 +84,45 @@ func look(dir string) (f found, err error) {
 		}
 	}
 	return f, err
+}
+
+// readSegments reads the chunks of the outbox that are in segments. Of others, which a crash has left, the
+// segments may be gone.
+func (f *found) readSegments(dir string, first uint64, head []byte) {
+	if len(head) != 16 {
+		return
+	}
+	var buffer []byte
+	segments := map[uint32]bool{}
+	for key, p := range f.pointers {
+		if p.location.segment == 0 || len(key) != len(prefChunk)+8 {
+			continue
+		}
+		id := binary.BigEndian.Uint64([]byte(key[len(prefChunk):]))
+		if id < first || id >= binary.BigEndian.Uint64(head) {
+			continue
+		}
+		chunk, err := readLocated(dir, id, p.location, buffer)
+		if err != nil {
+			name, what, _ := strings.Cut(err.Error(), ": ")
+			f.report.Problems = append(f.report.Problems, badgerfile.Problem{File: name, What: what})
+			continue
+		}
+		buffer = chunk
+		segments[p.location.segment] = true
+		f.report.Bytes += int64(len(chunk))
+	}
+	f.report.Files += len(segments)
+}
+
+// stateFiles returns the names of the files in dir that hold the state, but for the witness.
+func stateFiles(dir string) ([]string, error) {
+	names, err := badgerfile.Names(dir)
+	numbers, err2 := segmentNumbers(dir)
+	for _, n := range numbers {
+		names = append(names, segmentName(n))
+	}
+	return names, errors.Join(err, err2)
 }
 
 // last returns the last transaction that the database shows, and the problem that one before it is missing.
@@ -185,7 +234,7 @@ func (e *lossError) Unwrap() error { return e.error }
 
 // accessible finds out whether all files can be read and written, and the directory too.
 func accessible(dir string) error {
-	names, err := badgerfile.Names(dir)
+	names, err := stateFiles(dir)
 	if err != nil {
 		return err
 	}

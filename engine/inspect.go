@@ -123,12 +123,7 @@ func (i *Inspection) judge(f *found, s *salvage) {
 
 // first returns the oldest chunk that some sink has not acknowledged, as far as is known.
 func (s *salvage) first(witnessed, head uint64) uint64 {
-	oldest := uint64(math.MaxUint64)
-	for _, v := range s.tails {
-		if !v.deleted && len(v.value) == 8 {
-			oldest = min(oldest, binary.BigEndian.Uint64(v.value))
-		}
-	}
+	oldest := oldestTail(s.tails)
 	if oldest == math.MaxUint64 {
 		oldest = head
 		for id, c := range s.chunks {
@@ -138,6 +133,17 @@ func (s *salvage) first(witnessed, head uint64) uint64 {
 		}
 	}
 	return max(oldest, witnessed)
+}
+
+// oldestTail returns the first chunk that some sink has not acknowledged, and the largest number if there is no sink.
+func oldestTail(tails map[string]valued) uint64 {
+	oldest := uint64(math.MaxUint64)
+	for _, v := range tails {
+		if !v.deleted && len(v.value) == 8 {
+			oldest = min(oldest, binary.BigEndian.Uint64(v.value))
+		}
+	}
+	return oldest
 }
 
 // lose writes down what is lost.

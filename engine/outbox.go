@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"time"
 
@@ -79,17 +80,28 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	if id >= head {
 		return chunk{}, changed, nil
 	}
+	var at location
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
 		if err != nil {
 			return err
 		}
 		return item.Value(func(v []byte) error {
+			if p, ok := decodeLocation(v); ok {
+				at = p
+				return nil
+			}
 			c, err = decodeChunk(v)
 			return err
 		})
 	})
-	if errors.Is(err, badger.ErrKeyNotFound) && s.isGone(id) {
+	if err == nil && at.segment > 0 {
+		var data []byte
+		if data, err = readLocated(s.dir, id, at, nil); err == nil {
+			c, err = unpackChunk(data)
+		}
+	}
+	if (errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, fs.ErrNotExist)) && s.isGone(id) {
 		return chunk{}, nil, errDropped
 	}
 	if err != nil {
@@ -145,13 +157,14 @@ func (s *Store) trim() error {
 	for _, tail := range s.tails {
 		oldest = min(oldest, tail)
 	}
-	from := s.first
+	from, gone := s.first, s.sizes
 	for s.first < oldest && len(s.sizes) > 0 {
-		s.bytes -= s.sizes[0].size
+		s.let(s.sizes[0])
 		s.sizes = s.sizes[1:]
 		s.first++
 	}
 	to := s.first
+	gone = gone[:to-from]
 	if len(s.sizes) == 0 {
 		s.first = s.head
 	}
@@ -169,6 +182,12 @@ func (s *Store) trim() error {
 		return storeError("delete what all outputs have", err, "check the disk's free space and health")
 	}
 	s.at(stepTrimmed)
+	for i := range gone {
+		s.segments.forget(gone[i].segment)
+	}
+	if err := s.removeSegments(); err != nil {
+		return storeError("remove what all outputs have", err, "check the health of the disk")
+	}
 	return nil
 }
 

@@ -39,7 +39,7 @@ func powerCuts(t *testing.T, n int, draw *rand.Rand, env ...string) error {
 	for cuts < n {
 		// Small numbers as often as large ones: a start has some tens of requests, a life some hundreds.
 		moment := 1 + draw.IntN(1<<(2+draw.IntN(8)))
-		cut, err := powerLife(t, h, disk, moment, env...)
+		cut, err := powerLife(t, h, disk, moment, append(env, drawInline(draw))...)
 		if err != nil {
 			return fmt.Errorf("after %d cuts, the next at request %d: %w", cuts, moment, err)
 		}

@@ -6,10 +6,10 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Badger gives the room of deleted chunks back when it happens to merge the tables that hold them with
-// those that say so. While chunks come and go it does, but after a backlog has drained it may never do.
-// So the store looks at the size of the files, and has all tables merged when they hold much more than
-// what is in use.
+// Badger gives the room of what is deleted (remembered keys, small chunks, those of an older version or a
+// backup) back when it happens to merge the tables that hold it with those that say so. While things come
+// and go it does, but after a backlog has drained it may never do. So the store looks at the size of the
+// files, and has all tables merged when they hold much more than what is in use.
 const (
 	reclaimEvery = 10 * time.Second
 	reclaimSlack = 64 << 20 // bytes on top of what is in use; in a steady flow Badger itself stays below
@@ -38,12 +38,12 @@ func (s *Store) keepSmall(every time.Duration, slack int64) {
 // takes to write what is in use anew.
 func (s *Store) overgrown(slack int64) bool {
 	s.mu.Lock()
-	outbox, others := s.bytes, s.others
+	outbox, others := s.inBadger, s.others
 	s.mu.Unlock()
 	return s.filesSize() > 2*outbox+others+others/2+slack && s.space.look() > outbox+others+2*memTable
 }
 
-// filesSize returns how much of the disk tables and values take. What the logs take is bounded.
+// filesSize returns how much of the disk Badger's tables and values take. What its logs take is bounded.
 func (s *Store) filesSize() int64 { return allocatedBy(s.dir, ".sst", ".vlog") }
 
 // reclaim has Badger merge all tables, so that what was deleted is gone. Commits go on meanwhile, but
@@ -68,7 +68,7 @@ func (s *Store) reclaim() error {
 	}
 	size := s.filesSize()
 	s.mu.Lock()
-	s.others = max(0, size-s.bytes)
+	s.others = max(0, size-s.inBadger)
 	s.mu.Unlock()
 	s.at(stepReclaimed)
 	return nil

@@ -126,7 +126,7 @@ func moveDatabase(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
-	names, err := badgerfile.Names(from)
+	names, err := stateFiles(from)
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,8 @@ func (i *Inspection) copyValues(w *badger.WriteBatch) error {
 			key = chunkKey(numbers[id])
 			if e.Pointer != (badgerfile.Pointer{}) {
 				value, _ = badgerfile.Value(i.Dir, e.Pointer, e.Key, e.Version)
+			} else if at, ok := decodeLocation(value); ok {
+				value, _ = readLocated(i.Dir, id, at, nil)
 			}
 		default:
 			return

@@ -36,6 +36,7 @@ type headVersion struct{ version, head, block uint64 }
 type chunkFile struct {
 	valued
 	pointer   badgerfile.Pointer
+	location  location
 	events    int
 	committed time.Time
 	err       error
@@ -95,7 +96,8 @@ func (s *salvage) takeChunk(id uint64, e badgerfile.Entry, v valued) {
 		return
 	}
 	c := chunkFile{valued: v, pointer: e.Pointer}
-	if !e.Deleted && e.Pointer == (badgerfile.Pointer{}) {
+	var placed bool
+	if c.location, placed = decodeLocation(e.Value); !placed && !e.Deleted && e.Pointer == (badgerfile.Pointer{}) {
 		c.read(e.Value)
 	}
 	s.chunks[id] = c
@@ -106,12 +108,20 @@ func (c *chunkFile) read(value []byte) {
 	c.events, c.committed, c.err = len(decoded.events), decoded.committed, err
 }
 
-// check reads a chunk whose value is in a value log.
+// check reads a chunk that is in a value log or a segment.
 func (c chunkFile) check(dir string, id uint64) chunkFile {
-	if c.deleted || c.pointer == (badgerfile.Pointer{}) {
+	var value []byte
+	var err error
+	switch {
+	case c.deleted:
+		return c
+	case c.location.segment > 0:
+		value, err = readLocated(dir, id, c.location, nil)
+	case c.pointer != (badgerfile.Pointer{}):
+		value, err = badgerfile.Value(dir, c.pointer, chunkKey(id), c.version)
+	default:
 		return c
 	}
-	value, err := badgerfile.Value(dir, c.pointer, chunkKey(id), c.version)
 	if err != nil {
 		c.err = err
 		return c

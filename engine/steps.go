@@ -23,6 +23,7 @@ const (
 	stepAcked     step = "acked"     // it is noted, its chunks are still there
 	stepTrim      step = "trim"      // chunks are about to be deleted
 	stepTrimmed   step = "trimmed"   // chunks are deleted
+	stepRemove    step = "remove"    // segments that nobody needs are about to be removed
 	stepReclaim   step = "reclaim"   // unused room is about to be given back
 	stepFlush     step = "flush"     // the newest deletions are about to be written to a table
 	stepFlushed   step = "flushed"   // they are, not yet merged

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -23,7 +24,7 @@ import (
 //	v                          format version
 //	q                          number and time of the last transaction, see witness.go
 //	f                          nothing, for a moment, see reclaim.go
-//	o <chunk>                  a chunk of the outbox
+//	o <chunk>                  a chunk of the outbox, or its place, see segment.go
 //	t/<sink>                   the first chunk that the sink has not acknowledged
 //	d/<sink>                   what the sink's place was moved past, JSON
 //	c/<collector> 0 <name>     a cursor, JSON
@@ -47,7 +48,7 @@ const (
 	prefBlock  = "b"
 	prefSeen   = "s/"
 
-	storeVersion = 2 // 1 had no numbers of transactions, and no witness
+	storeVersion = 3 // 1 had no numbers of transactions, and no witness; 2 no segments
 
 	memTable   = 16 << 20
 	txnBytes   = memTable / 10 // Badger refuses transactions near 15 % of the memtable
@@ -68,6 +69,9 @@ type Store struct {
 	wait   sync.WaitGroup
 	onStep func(step)  // only tests set it
 	space  *spaceGuard // nil: nobody watches the disk
+	inline int         // bytes of chunks that a group of commits puts into Badger
+
+	segments segments
 
 	witness witness
 	quotas  quotas
@@ -75,16 +79,17 @@ type Store struct {
 	writing   sync.RWMutex // held to write; alone while Badger takes no writes
 	snapshots sync.RWMutex // held by backups; alone while tables are merged
 
-	mu      sync.Mutex
-	first   uint64      // oldest chunk that is kept
-	sizes   []chunkInfo // of the chunks first, first+1, … head-1
-	head    uint64
-	block   uint64
-	bytes   int64
-	others  int64 // bytes in the files that are not of the outbox, when they were last merged
-	tails   map[string]uint64
-	drops   map[string]Dropped // by sink, since the state began
-	changed chan struct{}      // closed at every change of the outbox
+	mu       sync.Mutex
+	first    uint64      // oldest chunk that is kept
+	sizes    []chunkInfo // of the chunks first, first+1, … head-1
+	head     uint64
+	block    uint64
+	bytes    int64
+	inBadger int64 // of them
+	others   int64 // bytes in the files that are not of the outbox, when they were last merged
+	tails    map[string]uint64
+	drops    map[string]Dropped // by sink, since the state began
+	changed  chan struct{}      // closed at every change of the outbox
 
 	gate     sync.RWMutex // held while the database is read, and by Close
 	isClosed bool
@@ -97,6 +102,7 @@ type chunkInfo struct {
 	size      int64
 	events    uint32
 	committed time.Time
+	segment   uint32 // 0: it is in Badger
 }
 
 // OpenStore opens the store in dir, or in memory if dir is empty; outbox bounds the bytes that wait
@@ -110,6 +116,7 @@ type storeOptions struct {
 	dir      string
 	outbox   int64
 	onStep   func(step)
+	inline   int  // instead of inlineBytes, unless 0
 	unsynced bool // as Badger is by default, to show that the tests find what that loses
 }
 
@@ -135,6 +142,7 @@ func openWith(o storeOptions) (*Store, error) {
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
 		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{}, quotas: quotas{dir: dir},
+		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, limit: segmentBytes, unsynced: o.unsynced},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
@@ -273,6 +281,9 @@ func (s *Store) load() error {
 	}
 	if err == nil {
 		s.at(stepCleaned)
+		err = s.removeSegments()
+	}
+	if err == nil {
 		err = s.trim()
 	}
 	if err != nil {
@@ -312,7 +323,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 	if len(s.tails) > 0 {
 		oldest = slices.Min(slices.Collect(maps.Values(s.tails)))
 	}
-	now := time.Now() // ages count on from here, whatever becomes of the machine's clock
+	now, used := time.Now(), map[uint32]int{}
 	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
 		if len(key) != 8 {
 			return fmt.Errorf("unexpected key %q in the outbox", key)
@@ -331,22 +342,48 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		next++
 		info := chunkInfo{size: item.ValueSize()}
 		if err := item.Value(func(v []byte) error {
-			if len(v) >= chunkHeader {
-				info.events = chunkEvents(v)
-				info.committed = now.Add(-max(0, now.Sub(time.UnixMilli(int64(binary.LittleEndian.Uint64(v[5:]))))))
+			if p, ok := decodeLocation(v); ok {
+				info = chunkInfo{int64(p.size), p.events, sinceCommit(now, p.committed), p.segment}
+				used[p.segment]++
+			} else if len(v) >= chunkHeader {
+				info.events, info.committed = chunkEvents(v), sinceCommit(now, chunkCommitted(v))
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
-		s.sizes = append(s.sizes, info)
-		s.bytes += info.size
+		s.keep(info)
 		return nil
 	})
+	if err == nil {
+		err = s.segments.load(used)
+	}
 	if err == nil && len(s.sizes) > 0 && next != s.head {
 		err = fmt.Errorf("chunks %d to %d of the outbox are missing", next, s.head-1)
 	}
 	return err
+}
+
+// keep notes the next chunk of the outbox.
+func (s *Store) keep(c chunkInfo) {
+	s.sizes = append(s.sizes, c)
+	s.bytes += c.size
+	if c.segment == 0 {
+		s.inBadger += c.size
+	}
+}
+
+// let notes that the oldest chunk is not kept any more.
+func (s *Store) let(c chunkInfo) {
+	s.bytes -= c.size
+	if c.segment == 0 {
+		s.inBadger -= c.size
+	}
+}
+
+// sinceCommit returns a time of this process for that of a chunk: ages count on whatever becomes of the machine's clock.
+func sinceCommit(now time.Time, committed int64) time.Time {
+	return now.Add(-max(0, now.Sub(time.UnixMilli(committed))))
 }
 
 // Close waits for commits on their way and closes the database.
@@ -357,7 +394,7 @@ func (s *Store) Close() error {
 	defer s.gate.Unlock()
 	s.isClosed = true
 	s.at(stepClose)
-	if err := errors.Join(s.db.Close(), s.witness.close(), s.quotas.close()); err != nil {
+	if err := errors.Join(s.db.Close(), s.segments.end(), s.witness.close(), s.quotas.close()); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}
 	return nil

@@ -473,32 +473,6 @@ func FuzzChunk(f *testing.F) {
 	})
 }
 
-func BenchmarkCommit(b *testing.B) {
-	s, err := OpenStore(b.TempDir(), 1<<40)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	s.outputs([]string{"out"})
-	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Limits: Limits{}.WithDefaults(), Store: s}
-	p := NewPull(b.Context(), env, "in/1/svc")
-	body := []byte(`{"Organization":"contoso.onmicrosoft.com","MessageId":"<a@b>","Received":"2026-01-01T00:00:00.1234567","SenderAddress":"someone@contoso.com","RecipientAddress":"other@fabrikam.com","Subject":"Weekly report","Status":"Delivered","ToIP":null,"FromIP":"10.0.0.1","Size":12345}`)
-	events := 0
-	for b.Loop() {
-		for range 2000 {
-			if err := p.Stage(testTable, p.started, body); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := p.Commit(); err != nil {
-			b.Fatal(err)
-		}
-		s.ack("out", s.nextChunk())
-		events += 2000
-	}
-	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
-}
-
 // Each start that the power is cut in can leave a log of 0 bytes, and each has a log of its own.
 func TestStartsThatWereCutLeaveEmptyFiles(t *testing.T) {
 	t.Parallel()
