@@ -65,7 +65,7 @@ func noKeyTwice(v starlark.Value, depth int) error {
 
 // A jsonValue is a value of a JSON text that was checked.
 type jsonValue struct {
-	text  string // all of it; it holds no control characters but white space between tokens
+	text  string // all of it; it holds no control characters but white space between tokens, and DEL
 	nodes []jsontape.Node
 }
 
@@ -79,12 +79,20 @@ func (v jsonValue) at(i int) jsonValue {
 
 func (v jsonValue) isObject() bool { return v.nodes[0].Kind == jsontape.Object }
 
-// appendTo appends the value without the white space between its tokens.
+// appendTo appends the value without the white space between its tokens; DEL is escaped.
 func (v jsonValue) appendTo(dst []byte) []byte {
-	if v.nodes[0].Flags&jsontape.Spaced != 0 {
+	if v.nodes[0].Flags&jsontape.Loose != 0 {
 		return appendCompact(dst, v.raw())
 	}
 	return append(dst, v.raw()...)
+}
+
+// appendPiece appends members of an object, without white space, and a comma; nothing if to is 0.
+func (v jsonValue) appendPiece(dst []byte, from, to uint32) []byte {
+	if to == 0 {
+		return dst
+	}
+	return append(append(dst, v.text[from:to]...), ',')
 }
 
 // parseJSON checks a text strictly. A byte order mark is skipped; bytes that are not UTF-8 become U+FFFD,
@@ -101,8 +109,6 @@ func parseJSON(dst []jsontape.Node, text string, whole bool) (jsonValue, error) 
 			return jsonValue{}, errors.New("it has bytes that are not UTF-8")
 		case e.Err == jsontape.ErrUTF8:
 			text = replaceInvalid(text)
-		case e.Err == jsontape.ErrDelete:
-			text = strings.ReplaceAll(text, "\x7f", `\u007f`)
 		case e.Err == jsontape.ErrTooDeep:
 			return jsonValue{}, placed(text, e.Offset, errTooDeep)
 		case e.Err == jsontape.ErrTooMany:

@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
+	"unsafe"
 
 	"go.starlark.net/starlark"
 )
 
 // textMethods are the steps that make a text of a text.
 var textMethods = map[string]fieldMethod{
-	"lower":   textMethod(strings.ToLower),
-	"upper":   textMethod(strings.ToUpper),
-	"trim":    textMethod(strings.TrimSpace),
-	"user":    textMethod(mailUser),
+	"lower":   textMethod((*run).lower),
+	"upper":   textMethod(func(_ *run, s string) string { return strings.ToUpper(s) }),
+	"trim":    textMethod(func(_ *run, s string) string { return strings.TrimSpace(s) }),
+	"user":    textMethod(func(_ *run, s string) string { return mailUser(s) }),
 	"domain":  fieldDomain,
 	"replace": fieldReplace,
 	"match":   fieldMatch,
@@ -22,24 +24,49 @@ var textMethods = map[string]fieldMethod{
 
 // textStep makes a step of a function of texts, which returns characters of its argument or letters.
 // What is no text stays.
-func textStep(f func(string) string) func(*run, cell) cell {
+func textStep(f func(*run, string) string) func(*run, cell) cell {
 	return func(r *run, c cell) cell {
 		s, ok := c.str()
 		if !ok {
 			return r.fail(c)
 		}
-		return c.with(f(s))
+		return c.with(f(r, s))
 	}
 }
 
 // textMethod makes a method without arguments.
-func textMethod(f func(string) string) fieldMethod {
+func textMethod(f func(*run, string) string) fieldMethod {
 	return func(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (*expression, error) {
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 			return nil, err
 		}
 		return e.then(b.Name()+"()", textStep(f)), nil
 	}
+}
+
+// lower is strings.ToLower. What it makes of plain ASCII is in the run's own memory, so that it costs no
+// allocation; like all texts of cells it is gone with the record.
+func (r *run) lower(s string) string {
+	upper := false
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return strings.ToLower(s)
+		}
+		upper = upper || 'A' <= c && c <= 'Z'
+	}
+	if !upper {
+		return s
+	}
+	from := len(r.letters)
+	r.letters = append(r.letters, s...)
+	made := r.letters[from:]
+	for i, c := range made {
+		if 'A' <= c && c <= 'Z' {
+			made[i] = c | 0x20
+		}
+	}
+	return unsafe.String(&made[0], len(made))
 }
 
 // mailUser returns what stands before the last @ of an address, or all of it.
@@ -146,7 +173,7 @@ func fieldFirst(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if n < 1 {
 		return nil, fmt.Errorf("first: got %d, want a number of characters from 1", n)
 	}
-	return e.then(fmt.Sprintf("first(%d)", n), textStep(func(s string) string { return firstRunes(s, n) })), nil
+	return e.then(fmt.Sprintf("first(%d)", n), textStep(func(_ *run, s string) string { return firstRunes(s, n) })), nil
 }
 
 func firstRunes(s string, n int) string {

@@ -115,7 +115,7 @@ func fieldAt(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs []s
 
 // member returns a field of an object, the last one of the name, or an element of an array.
 func (r *run) member(c cell, step starlark.Value) (found cell) {
-	if c.kind != raw && c.kind != spaced || c.isNumber() {
+	if c.kind != raw && c.kind != loose || c.isNumber() {
 		return cell{}
 	}
 	name, isName := starlark.AsString(step)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,25 +307,34 @@ func TestManyCollectorsMakeNoRetryStorm(t *testing.T) {
 // What the transport sends again by itself, and redirects, count.
 func TestEveryRequestThatIsSentCounts(t *testing.T) {
 	t.Parallel()
-	var received atomic.Int64
+	var mu sync.Mutex
+	received, broken, redirected := 0, false, false
+	used := map[string]bool{}
 	n := newNetTest(t, func(w http.ResponseWriter, r *http.Request) {
-		switch received.Add(1) {
-		case 2: // on the connection of the first, which breaks
+		mu.Lock()
+		defer mu.Unlock()
+		received++
+		again := used[r.RemoteAddr]
+		used[r.RemoteAddr] = true
+		switch {
+		case again && !broken: // only on a connection that was kept is it sent again
+			broken = true
 			panic(http.ErrAbortHandler)
-		case 4:
+		case broken && !redirected:
+			redirected = true
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		}
 		io.WriteString(w, "{}")
 	})
 	if _, err := n.load(t, `api = http.client(base, retry = http.retry(0), rate = http.rate(100, per = "1h", name = "all of them"))
 def pull():
-    for _ in range(3):
+    for _ in range(30):
         api.get("/")
 `).pull(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	quotas := n.env.Store.Quotas(time.Now())
-	if got := received.Load(); got != 5 || len(quotas) != 1 || quotas[0].Used != 5 {
-		t.Errorf("the API got %d requests, want 5; counted were %+v", got, quotas)
+	if !broken || !redirected || received != 32 || len(quotas) != 1 || quotas[0].Used != 32 {
+		t.Errorf("the API got %d requests, want 32; one broke: %v, one was redirected: %v; counted were %+v", received, broken, redirected, quotas)
 	}
 }

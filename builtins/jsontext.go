@@ -63,6 +63,8 @@ func appendValue(dst []byte, v starlark.Value, depth int) ([]byte, error) {
 		return dst, errors.New("a secret cannot be written as JSON: hand it to the builtin that needs it")
 	case jsonTexter:
 		return appendString(dst, v.JSONText()), nil
+	case Time:
+		return append(v.appendTo(append(dst, '"')), '"'), nil
 	case encoding.TextMarshaler:
 		text, err := v.MarshalText()
 		return appendString(dst, string(text)), err
@@ -221,8 +223,11 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
-// appendCompact appends valid JSON text without the white space between its tokens.
+// appendCompact appends valid JSON text without the white space between its tokens, and with DEL escaped.
 func appendCompact(dst []byte, raw string) []byte {
+	if strings.IndexByte(raw, 0x7f) >= 0 { // which only a string can have
+		raw = strings.ReplaceAll(raw, "\x7f", `\u007f`)
+	}
 	if raw[0] != '{' && raw[0] != '[' {
 		return append(dst, raw...)
 	}

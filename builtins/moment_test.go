@@ -38,3 +38,24 @@ func FuzzMoment(f *testing.F) {
 		}
 	})
 }
+
+func TestDaysSince1970(t *testing.T) {
+	t.Parallel()
+	for at := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 9999; at = at.AddDate(0, 0, 1) {
+		if got, want := daysSince1970(at.Year(), int(at.Month()), at.Day()), at.Unix()/86400; got != want {
+			t.Fatalf("%v: got %d, want %d", at, got, want)
+		}
+	}
+}
+
+func TestTimesAreWrittenAsTheLayoutSays(t *testing.T) {
+	t.Parallel()
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Date(2026, 2, 28, 23, 59, 59, 999_999_999, time.UTC), time.Date(9999, 12, 31, 0, 0, 0, 1, time.UTC),
+		time.Date(1969, 12, 31, 23, 59, 59, 120_000_000, time.UTC), time.Date(1582, 10, 15, 1, 2, 3, 1_000_000, time.UTC), time.Date(2026, 1, 1, 0, 0, 0, 123_456_700, time.UTC),
+	} {
+		if got, want := timeValue(at).String(), at.UTC().Format(timeLayout); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

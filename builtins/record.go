@@ -87,7 +87,7 @@ func (r *Record) parse() {
 	if len(nodes) == 0 {
 		return
 	}
-	r.fields = make([]recordField, 0, 16)
+	r.fields = make([]recordField, 0, min(len(nodes)/2, manyFields)+4) // room for some that a script adds
 	for i := 1; i < len(nodes); i = jsontape.Next(nodes, i+1) {
 		f := recordField{key: keyOf(r.json.text, &nodes[i]), node: i + 1}
 		if i := r.find(f.key); i >= 0 {
@@ -340,23 +340,52 @@ func (r *Record) equal(o *Record, depth int) (bool, error) {
 	return true, nil
 }
 
-// appendTo writes the record as JSON. What was not touched is copied.
+// appendTo writes the record as JSON. What was not touched is copied, neighbours in one piece.
 func (r *Record) appendTo(dst []byte, depth int) ([]byte, error) {
 	if !r.split {
 		return r.json.appendTo(dst), nil
 	}
 	dst = append(dst, '{')
+	var from, to uint32 // the piece of the text that is still to be copied
 	for i := range r.fields {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
 		f := &r.fields[i]
+		start, end := r.untouched(f)
+		if to > 0 && end > 0 && start == to+1 {
+			to = end
+			continue
+		}
+		dst = r.json.appendPiece(dst, from, to)
+		if from, to = start, end; end > 0 {
+			continue
+		}
 		var err error
 		if dst, err = appendPart(appendKey(dst, f.key), r.json, f.node, f.value, depth+1); err != nil {
 			return dst, below(f.key, err)
 		}
+		dst = append(dst, ',')
+	}
+	dst = r.json.appendPiece(dst, from, to)
+	if len(r.fields) > 0 {
+		dst = dst[:len(dst)-1] // the last comma
 	}
 	return append(dst, '}'), nil
+}
+
+// untouched returns where name and value of a field are in the text, if they can be copied from there: they
+// are not if end is 0.
+func (r *Record) untouched(f *recordField) (start, end uint32) {
+	if f.node == fromScript {
+		return 0, 0
+	}
+	switch f.value.(type) {
+	case *Record, *Records: // a script may have changed something in it
+		return 0, 0
+	}
+	key, value := &r.json.nodes[f.node-1], &r.json.nodes[f.node]
+	if key.Flags != 0 || value.Flags&jsontape.Loose != 0 || value.Start != key.End+1 {
+		return 0, 0
+	}
+	return key.Start, value.End
 }
 
 // appendPart writes a field or element: from its text when it has one, unless its value is one that

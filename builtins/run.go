@@ -22,15 +22,17 @@ type run struct {
 	json    jsonValue // the record
 	turn    uint64    // number of the record
 	values  []stepValue
-	entries []entry // fields of the record that pass, in their order
+	entries []entry // what passes of the record, in its order
 	written []uint64
 	layout  []*inputField // the fields of the last record, in their order
 	place   int           // in layout
 	inputs  map[string]*inputField
 	outputs map[string]*output // by name, of passed fields
 	inner   []jsontape.Node    // reused: of a value in the record
+	letters []byte             // reused: texts that steps have made of the record
 	args    starlark.Tuple
 
+	started    string // the start of the pull, if it was asked for
 	failed     int64
 	complaint  string // the first expression that could not convert a value
 	complained bool   // the log has it
@@ -44,9 +46,13 @@ type stepValue struct {
 	cell cell
 }
 
+// An entry is a part of the event that comes from the record: a declared field in the place of one of
+// the record, or a piece of the record's text.
 type entry struct {
-	field *inputField
-	cell  cell
+	declared   int     // the declared field, or none
+	out        *output // its name goes before the text; nil: the text begins with it
+	start, end uint32
+	loose      bool // the text has white space to leave out, or DEL
 }
 
 func newRun(p *program, thread *starlark.Thread, pull *engine.Pull) *run {
@@ -68,16 +74,14 @@ func (r *run) read(v jsonValue) {
 	r.json, r.err = v, nil
 	r.turn++
 	r.place = 0
-	r.entries = r.entries[:0]
+	r.entries, r.letters = r.entries[:0], r.letters[:0]
 	if len(r.inputs) > maxKnownFields {
 		clear(r.inputs)
 		clear(r.outputs)
 		r.layout = r.layout[:0]
 	}
 	if len(r.steps) > 0 || r.passes() {
-		for i := 1; i < len(v.nodes); i = jsontape.Next(v.nodes, i+1) {
-			r.readField(keyOf(v.text, &v.nodes[i]), &v.nodes[i+1])
-		}
+		r.readFields()
 	}
 }
 
@@ -85,23 +89,6 @@ func (r *run) read(v jsonValue) {
 const maxKnownFields = 4096
 
 func (r *run) passes() bool { return r.mapping != nil && r.mapping.rest != nil }
-
-func (r *run) readField(name string, n *jsontape.Node) {
-	f := r.inputField(name)
-	c := cellOf(r.json.text, n)
-	if f.step != none {
-		r.values[f.step] = stepValue{r.turn, c}
-	}
-	if f.out == nil && f.stands == none {
-		return
-	}
-	if f.turn == r.turn {
-		r.entries[f.entry].cell = c // a repeated name: the last value counts
-		return
-	}
-	f.turn, f.entry = r.turn, len(r.entries)
-	r.entries = append(r.entries, entry{f, c})
-}
 
 // wanted reports whether the record passes where.
 func (r *run) wanted() bool { return r.where == none || r.holds(r.where) }
@@ -171,7 +158,10 @@ func (r *run) pullingID([]int) cell {
 		r.err = errors.New("devo.pulling_id: no pull runs here")
 		return cell{}
 	}
-	return cell{kind: plain, text: strconv.FormatInt(r.pull.Started().UnixMilli(), 10)}
+	if r.started == "" {
+		r.started = strconv.FormatInt(r.pull.Started().UnixMilli(), 10)
+	}
+	return cell{kind: plain, text: r.started}
 }
 
 // appendTo writes the mapped record as one line of JSON. When r.err is set afterwards, it is not
@@ -194,18 +184,18 @@ func (r *run) appendTo(dst []byte) []byte {
 }
 
 func (r *run) appendEntry(dst []byte, e *entry) []byte {
-	if e.field.stands != none {
-		return r.appendDeclared(dst, e.field.stands)
+	if e.declared != none {
+		return r.appendDeclared(dst, e.declared)
 	}
-	o := e.field.out
-	if e.cell.kind == null && !r.mapping.nulls {
-		return dst
+	if e.out != nil {
+		dst = append(dst, e.out.key...)
 	}
-	if o.turn == r.turn {
-		o = r.freeOutput(o.name)
+	if text := r.json.text[e.start:e.end]; e.loose {
+		dst = appendCompact(dst, text)
+	} else {
+		dst = append(dst, text...)
 	}
-	o.turn = r.turn
-	return append(e.cell.appendTo(append(dst, o.key...)), ',')
+	return append(dst, ',')
 }
 
 // freeOutput finds another name when two fields would get the same one.

@@ -48,12 +48,22 @@ func (t Time) Time() time.Time { return t.t }
 // timeLayout is RFC 3339 with as many fraction digits as are needed.
 const timeLayout = "2006-01-02T15:04:05.999999999Z"
 
-func (t Time) String() string               { return t.t.Format(timeLayout) }
-func (t Time) MarshalText() ([]byte, error) { return t.t.AppendFormat(nil, timeLayout), nil }
+func (t Time) String() string               { return string(t.appendTo(nil)) }
+func (t Time) MarshalText() ([]byte, error) { return t.appendTo(nil), nil }
 func (t Time) Type() string                 { return "time" }
 func (t Time) Freeze()                      {}
 func (t Time) Truth() starlark.Bool         { return true }
 func (t Time) Hash() (uint32, error)        { return uint32(t.t.Unix()) ^ uint32(t.t.Nanosecond()), nil }
+
+// appendTo writes it as timeLayout says, several times as fast.
+func (t Time) appendTo(dst []byte) []byte {
+	c, _ := momentCell(t.t)
+	c.digits = 0
+	for rest := t.t.Nanosecond(); rest > 0; c.digits++ {
+		rest = rest * 10 % 1e9
+	}
+	return c.appendMoment(dst)
+}
 
 // Cmp orders times, the earlier first.
 func (t Time) Cmp(other starlark.Value, _ int) (int, error) { return t.t.Compare(other.(Time).t), nil }

@@ -28,7 +28,7 @@ const (
 	boolean                 // num is 0 or 1
 	integer                 // num
 	raw                     // text is a JSON number, object or array
-	spaced                  // text is an object or array with white space between its tokens
+	loose                   // text is an object or array with white space between its tokens, or DEL in it
 	quoted                  // text is a JSON string with escapes, quotes included
 	plain                   // text is the text; it needs no escapes in JSON
 	free                    // text is the text
@@ -44,6 +44,9 @@ func cellOf(text string, n *jsontape.Node) cell {
 		if n.Flags&jsontape.Escaped == 0 {
 			return cell{kind: plain, text: n.Inside(text)}
 		}
+		if n.Flags&jsontape.Loose != 0 {
+			return textCell(jsontape.Unescape(n.Inside(text)))
+		}
 		return cell{kind: quoted, text: n.Text(text)}
 	case jsontape.Null:
 		return cell{kind: null}
@@ -52,8 +55,8 @@ func cellOf(text string, n *jsontape.Node) cell {
 	case jsontape.False:
 		return cell{kind: boolean}
 	}
-	if n.Flags&jsontape.Spaced != 0 {
-		return cell{kind: spaced, text: n.Text(text)}
+	if n.Flags&jsontape.Loose != 0 {
+		return cell{kind: loose, text: n.Text(text)}
 	}
 	return cell{kind: raw, text: n.Text(text)}
 }
@@ -133,7 +136,7 @@ func (c cell) isNumber() bool {
 	return c.kind == integer || c.kind == raw && c.text[0] != '{' && c.text[0] != '['
 }
 
-func (c cell) isObject() bool { return (c.kind == raw || c.kind == spaced) && c.text[0] == '{' }
+func (c cell) isObject() bool { return (c.kind == raw || c.kind == loose) && c.text[0] == '{' }
 
 // int64 returns a number that is a whole one.
 func (c cell) int64() (int64, bool) {
@@ -169,7 +172,7 @@ func (c cell) value() starlark.Value {
 		return starlark.Bool(c.num != 0)
 	case integer:
 		return starlark.MakeInt64(c.num)
-	case raw, spaced:
+	case raw, loose:
 		v, err := parseJSON(nil, c.text, false)
 		if err != nil { // it was taken before
 			return starlark.None
@@ -194,7 +197,7 @@ func (c cell) appendTo(dst []byte) []byte {
 		return strconv.AppendBool(dst, c.num != 0)
 	case integer:
 		return strconv.AppendInt(dst, c.num, 10)
-	case spaced:
+	case loose:
 		return appendCompact(dst, c.text)
 	case raw, quoted:
 		return append(dst, c.text...)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -37,15 +39,17 @@ the same run.`,
 		Example:   "  starling bench\n  starling bench --runs 5 --https\n  starling bench --script def --profile .",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if o.Runs < 1 || o.Backlog < 1 || slices.ContainsFunc(o.Rows, func(n int) bool { return n < 1 || n > 1e9 }) {
 				return usage("--runs, --rows and --backlog must be more than 0, and rows at most 1000000000")
 			}
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
 			var err error
 			if o.Program, err = os.Executable(); err != nil {
 				return &failure{exitOther, err}
 			}
-			if err := p.bench(o, cmp.Or(strings.Join(args, ""), names[0]), asJSON); err != nil {
+			if err := p.bench(ctx, o, cmp.Or(strings.Join(args, ""), names[0]), asJSON); err != nil {
 				return &failure{exitOther, err}
 			}
 			return nil
@@ -54,7 +58,7 @@ the same run.`,
 	c.Flags().IntSliceVar(&o.Rows, "rows", []int{1_000_000}, "how many rows; several numbers are measured one after the other")
 	c.Flags().IntVar(&o.Runs, "runs", 1, "how often; the median and the range are printed")
 	c.Flags().BoolVar(&o.HTTPS, "https", false, "HTTPS and gzip between the API and the program")
-	c.Flags().StringVar(&o.Script, "script", "declared", "declared: the built-in script; def: one that calls a function for each row")
+	c.Flags().StringVar(&o.Script, "script", "declared", "declared: the built-in script; def: one that calls a function for each row, which sets a field; dict: one that makes a new dict of each")
 	c.Flags().StringVar(&o.Profiles, "profile", "", "folder for cpu.pprof, heap.pprof and allocs.pprof of the program's last run")
 	c.Flags().IntVar(&o.Backlog, "backlog", 500, "of drain: MB of frames")
 	c.Flags().StringVar(&o.Dir, "dir", "", "folder for the state, on the disk that is to be measured (default: a temporary one)")
@@ -62,15 +66,12 @@ the same run.`,
 	return c
 }
 
-func (p *program) bench(o bench.Options, name string, asJSON bool) error {
-	if !asJSON {
-		_, err := bench.Run(o, name)
-		return err
+func (p *program) bench(ctx context.Context, o bench.Options, name string, asJSON bool) error {
+	if asJSON {
+		o.Out = nil
 	}
-	var err error
-	var found any
-	o.Out = nil
-	if found, err = bench.Run(o, name); err == nil {
+	found, err := bench.Run(ctx, o, name)
+	if err == nil && asJSON {
 		printJSON(p.stdout, found)
 	}
 	return err

@@ -21,7 +21,7 @@ func BenchmarkPipeline(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	found, err := bench.Run(bench.Options{Program: "starling", Dir: b.TempDir(), Rows: []int{rows}, Runs: b.N, Script: "declared"}, "pipeline")
+	found, err := bench.Run(b.Context(), bench.Options{Program: "starling", Dir: b.TempDir(), Rows: []int{rows}, Runs: b.N, Script: "declared"}, "pipeline")
 	if err != nil {
 		b.Fatal(err)
 	}

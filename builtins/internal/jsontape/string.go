@@ -32,7 +32,7 @@ func (p *parser) string(at int) int {
 		case c == '"':
 			return p.add(at, i+1, String, flags)
 		case c == '\\':
-			flags = Escaped
+			flags |= Escaped
 			n := escape(text[i:])
 			if n == 0 {
 				return p.fail(i, errSyntax)
@@ -41,7 +41,9 @@ func (p *parser) string(at int) int {
 		case c < ' ':
 			return p.fail(i, errSyntax)
 		case c == 0x7f:
-			return p.fail(i, ErrDelete)
+			flags = Escaped | Loose
+			p.loose++
+			i++
 		case c < utf8.RuneSelf:
 			i++ // one of the last bytes of the text
 		default:

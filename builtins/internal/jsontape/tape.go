@@ -38,8 +38,8 @@ type Node struct {
 type Flags uint8
 
 const (
-	Escaped Flags = 1 << iota // a string that has backslashes
-	Spaced                    // there is white space between the tokens of an object or array
+	Escaped Flags = 1 << iota // a string that does not stand for itself, or should not: it has backslashes or DEL
+	Loose                     // there is white space between the tokens of it, or DEL in it
 )
 
 // Text returns the text of the node.
@@ -62,7 +62,6 @@ var (
 	ErrTooDeep = errors.New("nested too deep")
 	ErrTooMany = errors.New("too many values")
 	ErrUTF8    = errors.New("not UTF-8")
-	ErrDelete  = errors.New("a DEL character") // which is valid JSON, but a control character
 	ErrTooLong = errors.New("longer than 4 GiB")
 	errSyntax  = errors.New("not JSON")
 )
@@ -99,7 +98,7 @@ type parser struct {
 	text   string
 	nodes  []Node
 	limits Limits
-	spaces int // white space so far
+	loose  int // white space and DEL so far
 	commas int
 	depth  int
 	open   [MaxDepth]container
@@ -109,8 +108,8 @@ type parser struct {
 
 // A container is an object or array that has not ended.
 type container struct {
-	node   int
-	spaces int // before it
+	node  int
+	loose int // before it
 }
 
 const failed = -1
@@ -212,7 +211,7 @@ func (p *parser) passSpace(at int) int {
 	for at < len(p.text) && (p.text[at] == ' ' || p.text[at] == '\n' || p.text[at] == '\t' || p.text[at] == '\r') {
 		at++
 	}
-	p.spaces += at - from
+	p.loose += at - from
 	return at
 }
 
@@ -239,7 +238,7 @@ func (p *parser) begin(at int, kind Kind) int {
 	if p.depth >= p.limits.Depth || p.depth >= MaxDepth {
 		return p.fail(at, ErrTooDeep)
 	}
-	p.open[p.depth] = container{len(p.nodes), p.spaces}
+	p.open[p.depth] = container{len(p.nodes), p.loose}
 	p.depth++
 	p.nodes = append(p.nodes, Node{Start: uint32(at), Kind: kind})
 	return at + 1
@@ -250,8 +249,8 @@ func (p *parser) close(at int) int {
 	o := p.open[p.depth]
 	n := &p.nodes[o.node]
 	n.End, n.Size = uint32(at+1), uint32(len(p.nodes)-o.node)
-	if p.spaces != o.spaces {
-		n.Flags = Spaced
+	if p.loose != o.loose {
+		n.Flags = Loose
 	}
 	return at + 1
 }

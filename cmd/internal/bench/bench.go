@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,11 +22,11 @@ type Options struct {
 	Dir      string // where state is kept; default a temporary folder
 	Rows     []int
 	Runs     int
-	HTTPS    bool   // HTTPS with gzip to the API
-	Script   string // "declared" or "def"
-	Profiles string // a folder for those of the program's last run
-	Backlog  int    // MB of frames that wait, for the figure drain
-	Out      io.Writer
+	HTTPS    bool      // HTTPS with gzip to the API
+	Script   string    // "declared", "def" or "dict"
+	Profiles string    // a folder for those of the program's last run
+	Backlog  int       // MB of frames that wait, for the figure drain
+	Out      io.Writer // for a table, if there is one
 }
 
 // What can be measured with the same rows: the program, and its references.
@@ -39,13 +42,14 @@ func References() []string { return []string{structs, scan} }
 // A bench is a measurement that is going on.
 type bench struct {
 	Options
+	ctx context.Context // its end kills what was started
 	*world
 	runs int // so far
 }
 
-func begin(o Options) (*bench, error) {
-	if _, ok := scripts[o.Script]; !ok {
-		return nil, fmt.Errorf("script %q: it is declared or def", o.Script)
+func begin(ctx context.Context, o Options) (*bench, error) {
+	if !slices.Contains(scripts, o.Script) {
+		return nil, fmt.Errorf("script %q: it is one of %s", o.Script, strings.Join(scripts, ", "))
 	}
 	dir, err := os.MkdirTemp(o.Dir, "starling-bench-")
 	if err == nil {
@@ -54,11 +58,11 @@ func begin(o Options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := startWorld(o.Program, o.Dir)
+	w, err := startWorld(ctx, o.Program, o.Dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &bench{Options: o, world: w}, nil
+	return &bench{Options: o, ctx: ctx, world: w}, nil
 }
 
 func (b *bench) end() error {
@@ -156,7 +160,7 @@ func (b *bench) start(name string, h history) (*process, error) {
 // product starts the program on a history, with a state of its own.
 func (b *bench) product(h history, s setup) (*process, error) {
 	b.runs++
-	s.places, s.HTTPS, s.Script = b.places, b.HTTPS, scripts[b.Script]
+	s.places, s.HTTPS, s.Script = b.places, b.HTTPS, b.Script
 	s.Collectors, s.Back = h.Collectors, daysBack(&h)
 	config, err := s.write(b.runDir())
 	if err != nil {
@@ -169,7 +173,7 @@ func (b *bench) product(h history, s setup) (*process, error) {
 func (b *bench) runDir() string { return filepath.Join(b.Dir, strconv.Itoa(b.runs)) }
 
 func (b *bench) run(args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(b.Program, append([]string{PartName}, args...)...), ended: make(chan struct{}), failed: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(b.ctx, b.Program, append([]string{PartName}, args...)...), ended: make(chan struct{}), failed: make(chan struct{})}
 	p.cmd.Stderr = &p.log
 	in, err1 := p.cmd.StdinPipe()
 	out, err2 := p.cmd.StdoutPipe()

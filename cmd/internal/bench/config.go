@@ -15,15 +15,17 @@ import (
 type setup struct {
 	places
 	HTTPS      bool   // to the API, with gzip
-	Script     string // of scripts, or none
+	Script     string // one of scripts
 	Collectors int
 	Back       int    // days, where the first pull begins
 	Period     int    // seconds
 	Outbox     string // outbox_bytes; empty is the default
 }
 
-// scripts are those that can be measured: what is built in, and the same with a function for each row.
-var scripts = map[string]string{"declared": "", "def": defScript}
+// declared is the built-in script; the others do the same with a function that is called for each row.
+const declared = "declared"
+
+var scripts = []string{declared, "def", "dict"}
 
 //go:embed def.star
 var defScript string
@@ -36,8 +38,10 @@ func (s *setup) write(dir string) (file string, err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
-	if s.Script != "" {
-		if err := os.WriteFile(filepath.Join(folder, service+".star"), []byte(s.Script), 0o600); err != nil {
+	form := ""
+	if s.Script != declared {
+		form = ", form: " + s.Script
+		if err := os.WriteFile(filepath.Join(folder, service+".star"), []byte(defScript), 0o600); err != nil {
 			return "", err
 		}
 	}
@@ -74,8 +78,8 @@ inputs:
     request_period_in_seconds: %[3]d
     credentials: {tenant_id: bench, client_id: collector-%[1]d, client_secret: no-secret}
     services:
-      %[4]s: {override_base_auth_url: %[5]q, override_base_resource_url: %[5]q, override_base_url: %[5]q}
-`, i, s.Back, s.Period, service, base)
+      %[4]s: {override_base_auth_url: %[5]q, override_base_resource_url: %[5]q, override_base_url: %[5]q%[6]s}
+`, i, s.Back, s.Period, service, base, form)
 	}
 	file = filepath.Join(dir, "config.yaml")
 	return file, os.WriteFile(file, []byte(b.String()), 0o600)

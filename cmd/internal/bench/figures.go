@@ -1,6 +1,9 @@
 package bench
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // A Figure is something that can be measured.
 type Figure struct {
@@ -23,13 +26,13 @@ func Figures() []Figure {
 // A result can be printed for people; for programs it is encoded as it is.
 type result interface{ print(o *Options) }
 
-// Run measures one figure and returns what was found.
-func Run(o Options, name string) (found any, err error) {
+// Run measures one figure and returns what was found. It ends early, with an error, when ctx ends.
+func Run(ctx context.Context, o Options, name string) (found any, err error) {
 	for _, f := range Figures() {
 		if f.Name != name {
 			continue
 		}
-		b, err := begin(o)
+		b, err := begin(ctx, o)
 		if err != nil {
 			return nil, err
 		}

@@ -60,7 +60,10 @@ func idle(b *bench) (result, error) {
 				return nil, err
 			}
 			if _, err := b.await(p, request{Pulled: true}); err == nil {
-				time.Sleep(quiet)
+				select {
+				case <-time.After(quiet):
+				case <-b.ctx.Done():
+				}
 			}
 			resident := memory(p.cmd.Process.Pid, "VmRSS:")
 			_, used, err := b.until(p, request{})

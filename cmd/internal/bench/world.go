@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,8 +56,8 @@ const (
 	patience = 3 * time.Minute // how long nothing may come
 )
 
-func startWorld(program, dir string) (*world, error) {
-	w := &world{cmd: exec.Command(program, PartName, "world", dir)}
+func startWorld(ctx context.Context, program, dir string) (*world, error) {
+	w := &world{cmd: exec.CommandContext(ctx, program, PartName, "world", dir)}
 	w.cmd.Stderr = os.Stderr
 	var err1, err2 error
 	w.in, err1 = w.cmd.StdinPipe()
