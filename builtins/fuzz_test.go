@@ -186,7 +186,7 @@ func FuzzBody(f *testing.F) {
 		if compressed {
 			resp.Header.Set("Content-Encoding", "gzip")
 		}
-		got, err := readBody(resp, limit)
+		got, err := new(bodies).read(resp, limit, nil)
 		if err == nil && len(got) > limit {
 			t.Fatalf("%d bytes", len(got))
 		}

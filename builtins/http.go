@@ -75,7 +75,7 @@ func newHTTP() *starlarkstruct.Module {
 	})
 }
 
-// A client asks one API. It does not change once it is made.
+// A client asks one API. Nothing of it that a script can see changes once it is made.
 type client struct {
 	scope   scope
 	auth    auth // may be nil
@@ -85,6 +85,7 @@ type client struct {
 	timeout time.Duration
 	hints   hints
 	errors  errorIDs
+	last    lastSize
 }
 
 var _ starlark.HasAttrs = (*client)(nil)

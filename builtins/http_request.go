@@ -55,7 +55,7 @@ func (c *call) request() (*request, error) {
 		return nil, err
 	}
 	r := &request{span: "request", method: c.method, url: appendQuery(u, c.params), header: http.Header{}, private: http.Header{},
-		timeout: c.client.timeout, scope: c.client.scope, masked: c.params.secrets()}
+		timeout: c.client.timeout, scope: c.client.scope, last: &c.client.last, masked: c.params.secrets()}
 	if secrets := append(c.params.secrets(), c.form.secrets()...); len(secrets) > 0 && !r.scope.credentialed(u) {
 		return nil, fmt.Errorf("%s is a secret, which may go to %s only, and not to %s", secrets[0], shownOrigin(r.scope.base), shownOrigin(u))
 	}

@@ -34,9 +34,10 @@ type request struct {
 	makeBody func() ([]byte, error) // makes the body of each attempt, in place of body; its errors are final
 	timeout  time.Duration          // of one attempt, answer included; zero means the engine's limit
 	scope    scope
-	masked   []string // query parameters that are secrets
-	sentMore func()   // told of each further request that a round trip leads to, before it is sent; may be nil
-	direct   bool     // goes to the platform that this machine runs on, not through the network of scripts
+	masked   []string  // query parameters that are secrets
+	sentMore func()    // told of each further request that a round trip leads to, before it is sent; may be nil
+	direct   bool      // goes to the platform that this machine runs on, not through the network of scripts
+	last     *lastSize // of the bodies before it; may be nil
 	// secretBody says that there is a secret in body.
 	secretBody bool
 }
@@ -133,7 +134,7 @@ func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials htt
 	}
 	defer resp.Body.Close()
 	noteClock(p, resp.Header, sent)
-	body, err = readBody(resp, env.Limits.ResponseBytes)
+	body, err = bodiesOf(p).read(resp, env.Limits.ResponseBytes, r.last)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 			keepPrivate()
 			os.Exit(run(context.Background(), os.Args[1:], program{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 		},
+		"bodies": serveBodies,
 	})
 }
 

@@ -23,12 +23,13 @@ func newTransport(n *engine.Network) http.RoundTripper {
 		TLSHandshakeTimeout:    15 * time.Second,
 		ForceAttemptHTTP2:      true, // which a dialer of our own would turn off
 		DisableCompression:     true, // builtins unzip, within limits
-		MaxIdleConns:           100,
-		MaxIdleConnsPerHost:    8,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    64, // all that may be open: who collects for many tenants asks one host again and again
 		MaxConnsPerHost:        64,
 		IdleConnTimeout:        90 * time.Second,
 		ResponseHeaderTimeout:  5 * time.Minute, // reports can take long to begin; the request's own limit is mostly shorter
 		MaxResponseHeaderBytes: 256 << 10,
+		ReadBufferSize:         16 << 10, // what comes in chunks is read with a third of the cost of 4 KiB saved; more saves nothing
 	}
 }
 
