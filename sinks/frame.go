@@ -65,29 +65,21 @@ func appendDate(dst []byte, t time.Time) []byte {
 	}
 	t = t.UTC()
 	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
 	if year < 0 || year > 9999 {
 		return t.AppendFormat(dst, dateLayout)
 	}
-	dst = append(dst, "0000-00-00 00:00:00.000"...)
-	date := dst[len(dst)-len(dateLayout):]
-	putDigits(date[0:4], year)
-	putDigits(date[5:7], int(month))
-	putDigits(date[8:10], day)
-	putDigits(date[11:13], hour)
-	putDigits(date[14:16], minute)
-	putDigits(date[17:19], second)
-	putDigits(date[20:23], t.Nanosecond()/1e6)
-	return dst
+	hour, minute, second := t.Clock()
+	dst = appendPair(appendPair(dst, year/100), year%100)
+	dst = appendPair(append(dst, '-'), int(month))
+	dst = appendPair(append(dst, '-'), day)
+	dst = appendPair(append(dst, ' '), hour)
+	dst = appendPair(append(dst, ':'), minute)
+	dst = appendPair(append(dst, ':'), second)
+	ms := t.Nanosecond() / 1e6
+	return appendPair(append(dst, '.', byte('0'+ms/100)), ms%100)
 }
 
-// putDigits fills b with the last digits of n.
-func putDigits(b []byte, n int) {
-	for i := len(b) - 1; i >= 0; i-- {
-		b[i] = '0' + byte(n%10)
-		n /= 10
-	}
-}
+func appendPair(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // framer makes frames of events that anybody may have written: whatever is in them, one event gives
 // one frame, and neither its body nor its header can look like the beginning of another.
@@ -140,26 +132,21 @@ func cleanWord(s string) string {
 // isClean reports whether body can stand in a frame as it is: no control characters but tabs (and
 // line feeds, if allowed), and valid UTF-8.
 func isClean(body []byte, lineFeeds bool) bool {
-	return isPlain(body) || !hasControl(body, lineFeeds) && utf8.Valid(body)
+	rest := body[plainPart(body):]
+	return !hasControl(rest, lineFeeds) && utf8.Valid(rest)
 }
 
-// isPlain reports whether body is printable ASCII, as most are: that takes one pass.
-func isPlain(b []byte) bool {
+// plainPart returns how much of b, from its start, is ASCII without control characters for sure: of most bodies
+// almost all, so that one look at each byte does.
+func plainPart(b []byte) (n int) {
 	const each, top = 0x0101010101010101, 0x8080808080808080
-	for ; len(b) >= 32; b = b[32:] {
-		u, v := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		w, x := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
-		// A byte below 0x20 borrows when 0x20 is taken from it, and one beyond ASCII has its top bit set.
-		if seen := u | (u - each*' ') | v | (v - each*' ') | w | (w - each*' ') | x | (x - each*' '); seen&top != 0 {
-			return false
+	for ; n+8 <= len(b); n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		if ((w-each*' ')&^w|w)&top != 0 { // below a space, or not ASCII
+			return n
 		}
 	}
-	for _, c := range b {
-		if c < ' ' || c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return n
 }
 
 func hasControl(b []byte, lineFeeds bool) bool {
