@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"starling/engine"
@@ -57,6 +58,7 @@ func (p *program) runEngine(ctx context.Context, file string, signals <-chan os.
 	if err != nil {
 		return err
 	}
+	limitMemory(ctx, s.log, memlimit.FromCgroup)
 	if err := supervise(ctx, cancel, s.engine, signals, s.log); err != nil {
 		return err // at once
 	}
