@@ -81,9 +81,10 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 		return chunk{}, changed, nil
 	}
 	var at location
-	b, ok := s.blocks.Get().(*block)
-	if !ok {
-		b = &block{}
+	b := &block{}
+	select {
+	case b = <-s.spare:
+	default:
 	}
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
@@ -117,8 +118,14 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 // reuse takes back the memory of a chunk whose events nobody needs any more.
 func (s *Store) reuse(b *block) {
 	clear(b.events) // of tables
-	s.blocks.Put(b)
+	select {
+	case s.spare <- b:
+	default:
+	}
 }
+
+// maxSpare bounds the memory of delivered chunks that is kept for others, a MiB each.
+const maxSpare = 4
 
 func (s *Store) isGone(id uint64) bool {
 	s.mu.Lock()

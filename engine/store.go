@@ -72,7 +72,7 @@ type Store struct {
 	inline int         // bytes of chunks that a group of commits puts into Badger
 
 	segments segments
-	blocks   sync.Pool // of *block
+	spare    chan *block // memory of chunks that were delivered
 
 	witness witness
 	quotas  quotas
@@ -140,7 +140,7 @@ func openWith(o storeOptions) (*Store, error) {
 	}
 	s := &Store{
 		db: db, dir: dir, policy: policy{bytes: o.outbox}, aside: newAside(dir), onStep: o.onStep,
-		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}),
+		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}), spare: make(chan *block, maxSpare),
 		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
 		hours: map[string]map[int64]map[Key]bool{}, quotas: quotas{dir: dir},
 		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, limit: segmentBytes, unsynced: o.unsynced},
