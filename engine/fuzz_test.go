@@ -126,7 +126,7 @@ func FuzzStore(f *testing.F) {
 			return // longer than Badger takes
 		}
 		s := &Store{db: db, policy: policy{bytes: 1 << 20}, drops: map[string]Dropped{}, turn: make(chan struct{}, 1), closed: make(chan struct{}), tails: map[string]uint64{},
-			changed: make(chan struct{}), hours: map[string]map[int64]map[Key]bool{}}
+			changed: make(chan struct{}), hours: map[string]*keyCache{}}
 		defer empty(t, db)
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for key, v := range map[string][]byte{keyVersion: version, keyHead: head, prefTail + sink: tail, prefDrop + sink: tail, prefChunk + string(id): chunk,

@@ -96,7 +96,7 @@ type Store struct {
 	isClosed bool
 
 	seenMu sync.Mutex
-	hours  map[string]map[int64]map[Key]bool
+	hours  map[string]*keyCache
 }
 
 type chunkInfo struct {
@@ -142,7 +142,7 @@ func openWith(o storeOptions) (*Store, error) {
 		db: db, dir: dir, policy: policy{bytes: o.outbox}, aside: newAside(dir), onStep: o.onStep,
 		queue: make(chan *commitRequest, 64), turn: make(chan struct{}, 1), closed: make(chan struct{}), spare: make(chan *block, maxSpare),
 		tails: map[string]uint64{}, drops: map[string]Dropped{}, changed: make(chan struct{}),
-		hours: map[string]map[int64]map[Key]bool{}, quotas: quotas{dir: dir},
+		hours: map[string]*keyCache{}, quotas: quotas{dir: dir},
 		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, limit: segmentBytes, unsynced: o.unsynced},
 	}
 	if err := s.load(); err != nil {

@@ -499,3 +499,40 @@ func TestStartsThatWereCutLeaveEmptyFiles(t *testing.T) {
 		t.Errorf("got %q, want what was committed", got)
 	}
 }
+
+// Keys of hours that no commit has used for a while are not in memory any more, and are known all the same.
+func TestRememberedKeysLeaveTheMemory(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	defer s.Close()
+	env := testEnv(t, s)
+	hour := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	ask := func(n int) bool {
+		t.Helper()
+		p := NewPull(t.Context(), env, "in/1/a")
+		known, err := p.Seen(hour.Add(time.Duration(n)*time.Hour), Key{byte(n), 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return known
+	}
+	for n := range 30 {
+		if ask(n) {
+			t.Fatalf("hour %d: known before it came", n)
+		}
+		if n > 0 && !ask(n-1) {
+			t.Fatalf("hour %d: not known any more", n-1)
+		}
+	}
+	if got := len(s.hours["in/1/a"].hours); got > cachedCommits+2 {
+		t.Errorf("keys of %d hours are in memory, want those of the last commits", got)
+	}
+	for n := range 30 {
+		if !ask(n) {
+			t.Errorf("hour %d: not known any more", n)
+		}
+	}
+}
