@@ -189,8 +189,11 @@ func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 		if r.err != nil {
 			return r.err
 		}
-		again := s.window != nil && s.pull.SeenSinceCommit(s.keyTime(at), key)
-		var send bool
+		var again, send bool
+		onlyKey := !ok || s.table.changes.simple() // then what is not sent is not remembered either, and can be asked for afterwards
+		if s.window != nil && !onlyKey {
+			again = s.pull.SeenSinceCommit(s.keyTime(at), key)
+		}
 		if !ok {
 			seen, serr := s.seen(at, key)
 			send, err = !seen, serr
@@ -201,6 +204,9 @@ func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 			return err
 		}
 		if !send {
+			if s.window != nil && onlyKey {
+				again = s.pull.SeenSinceCommit(s.keyTime(at), key)
+			}
 			s.counted(at, again, 0, 0)
 			return nil
 		}

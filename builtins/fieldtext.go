@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"encoding/binary"
 	"fmt"
 	"regexp"
 	"strings"
@@ -47,26 +48,45 @@ func textMethod(f func(*run, string) string) fieldMethod {
 // lower is strings.ToLower. What it makes of plain ASCII is in the run's own memory, so that it costs no
 // allocation; like all texts of cells it is gone with the record.
 func (r *run) lower(s string) string {
-	upper := false
-	for i := range len(s) {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			return strings.ToLower(s)
-		}
-		upper = upper || 'A' <= c && c <= 'Z'
-	}
-	if !upper {
-		return s
-	}
 	from := len(r.letters)
 	r.letters = append(r.letters, s...)
 	made := r.letters[from:]
-	for i, c := range made {
-		if 'A' <= c && c <= 'Z' {
-			made[i] = c | 0x20
-		}
+	upper, ascii := lowerASCII(made)
+	switch {
+	case !ascii:
+		r.letters = r.letters[:from]
+		return strings.ToLower(s)
+	case !upper:
+		r.letters = r.letters[:from]
+		return s
 	}
 	return unsafe.String(&made[0], len(made))
+}
+
+// lowerASCII makes capital letters small, eight at a time, up to the first bytes that are not ASCII. It
+// reports whether there were any, and whether all is ASCII.
+func lowerASCII(b []byte) (upper, ascii bool) {
+	const all, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		if w&high != 0 {
+			return upper, false
+		}
+		// The top bit of each byte from A on, without that of each byte behind Z.
+		if letters := (w + (0x80-'A')*all) &^ (w + (0x80-'Z'-1)*all) & high; letters != 0 {
+			upper = true
+			binary.LittleEndian.PutUint64(b, w|letters>>2)
+		}
+	}
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			return upper, false
+		}
+		if 'A' <= c && c <= 'Z' {
+			upper, b[i] = true, c|0x20
+		}
+	}
+	return upper, true
 }
 
 // mailUser returns what stands before the last @ of an address, or all of it.

@@ -80,7 +80,7 @@ func stageBench(b *testing.B, p *Pull, bodies [][]byte) {
 func BenchmarkStage(b *testing.B) {
 	_, env := benchStore(b)
 	p := NewPull(b.Context(), env, "in/1/svc")
-	bodies := benchEvents(20 * benchPage)
+	bodies := benchEvents(2 * benchPage)
 	b.ReportAllocs()
 	before, events := usedProcessor(b), 0
 	size := int64(0)
@@ -89,7 +89,7 @@ func BenchmarkStage(b *testing.B) {
 		stageBench(b, p, bodies[at:at+benchPage])
 		p.staged.seal()
 		size += p.staged.size
-		p.staged = staging{}
+		p.staged.empty()
 		events += benchPage
 	}
 	b.ReportMetric(float64(size)/float64(events), "bytes/event")
@@ -138,6 +138,7 @@ func BenchmarkDrain(b *testing.B) {
 				b.Fatal(err)
 			}
 			events += len(c.events)
+			s.reuse(c.block)
 		}
 	}
 	reportProcessor(b, before, events)

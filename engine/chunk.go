@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -21,36 +23,39 @@ import (
 // and the block holds records, each opened by a uvarint: 0 defines the next table (tag, host and
 // priority), n is an event of the n-th table defined (time as zigzag Unix ms, body).
 const (
-	chunkVersion    = 1
-	chunkHeader     = 1 + 4 + 8 + 4 + 16 + 8
-	chunkTarget     = 768 << 10 // uncompressed bytes after which a chunk is closed; Badger keeps values up to 1 MiB with their keys
-	chunkMaxDecoded = 1 << 30   // more than that is damage, not data
+	chunkVersion = 1
+	chunkHeader  = 1 + 4 + 8 + 4 + 16 + 8
+	// Uncompressed bytes after which a chunk is closed. S2 costs the same from 128 KiB to 1.5 MiB and packs 1 %
+	// worse at 256 KiB; reading a chunk back costs 60 us whatever its size, so smaller ones add up.
+	chunkTarget     = 768 << 10
+	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
 	unknownTime     = math.MinInt64
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// chunkWriter packs events into chunks.
+// chunkWriter packs events into chunks. Its memory serves one chunk after the other.
 type chunkWriter struct {
-	raw    []byte
-	tables map[*Table]uint64
-	events uint32
+	raw, packed []byte
+	tables      []*Table // as they are defined in the chunk
+	events      uint32
+}
+
+// table returns the number of a table in the chunk, which it defines if need be.
+func (w *chunkWriter) table(t *Table) uint64 {
+	if i := slices.Index(w.tables, t); i >= 0 {
+		return uint64(i) + 1
+	}
+	w.tables = append(w.tables, t)
+	w.raw = append(w.raw, 0)
+	w.raw = appendText(w.raw, t.Tag)
+	w.raw = appendText(w.raw, t.Host)
+	w.raw = binary.AppendUvarint(w.raw, uint64(t.Priority))
+	return uint64(len(w.tables))
 }
 
 func (w *chunkWriter) add(table *Table, at time.Time, body []byte) {
-	n, ok := w.tables[table]
-	if !ok {
-		if w.tables == nil {
-			w.tables = map[*Table]uint64{}
-			w.raw = make([]byte, 0, chunkTarget+chunkTarget/8)
-		}
-		n = uint64(len(w.tables)) + 1
-		w.tables[table] = n
-		w.raw = append(w.raw, 0)
-		w.raw = appendText(w.raw, table.Tag)
-		w.raw = appendText(w.raw, table.Host)
-		w.raw = binary.AppendUvarint(w.raw, uint64(table.Priority))
-	}
+	n := w.table(table)
 	ms := int64(unknownTime)
 	if !at.IsZero() {
 		ms = at.UnixMilli()
@@ -66,13 +71,22 @@ func (w *chunkWriter) add(table *Table, at time.Time, body []byte) {
 
 // seal returns the finished chunk, without its commit time, and empties the writer.
 func (w *chunkWriter) seal() []byte {
-	out := make([]byte, chunkHeader, chunkHeader+s2.MaxEncodedLen(len(w.raw)))
-	out[0] = chunkVersion
-	binary.LittleEndian.PutUint32(out[13:], w.events)
-	block := s2.Encode(out[chunkHeader:cap(out)], w.raw)
-	out = out[:chunkHeader+len(block)]
-	w.raw, w.tables, w.events = w.raw[:0], nil, 0
-	return append([]byte(nil), out...)
+	most := chunkHeader + s2.MaxEncodedLen(len(w.raw))
+	w.packed = slices.Grow(w.packed[:0], most)[:most]
+	clear(w.packed[:chunkHeader])
+	w.packed[0] = chunkVersion
+	binary.LittleEndian.PutUint32(w.packed[13:], w.events)
+	// A million message traces cost 0.5 s of a processor in S2, 1.2 in its better mode for 4 % less, 1.7 in zstd at its fastest for 42 % less.
+	block := s2.Encode(w.packed[chunkHeader:], w.raw)
+	chunk := bytes.Clone(w.packed[:chunkHeader+len(block)]) // as large as it is: it waits for its commit
+	w.empty()
+	return chunk
+}
+
+// empty forgets the events of the chunk.
+func (w *chunkWriter) empty() {
+	clear(w.tables)
+	w.raw, w.tables, w.events = w.raw[:0], w.tables[:0], 0
 }
 
 // stampChunk writes the pull that made it, the commit time and the checksum into a sealed chunk.
@@ -111,37 +125,48 @@ type chunk struct {
 	events    []Event
 	committed time.Time
 	pull      trace.SpanContext // not valid if the pull was not traced
+	block     *block            // what the events lie in
 }
 
-func decodeChunk(data []byte) (c chunk, err error) {
+// A block is the memory of a chunk that was read, which serves another one when nobody needs its events any more.
+type block struct {
+	file, raw []byte
+	events    []Event
+}
+
+func decodeChunk(data []byte, into *block) (c chunk, err error) {
 	if err := checkChunk(data); err != nil {
 		return c, err
 	}
-	return unpackChunk(data)
+	return unpackChunk(data, into)
 }
 
 // unpackChunk returns the events of a chunk that has been checked.
-func unpackChunk(data []byte) (c chunk, err error) {
+func unpackChunk(data []byte, into *block) (c chunk, err error) {
 	c.committed = time.UnixMilli(chunkCommitted(data)).UTC()
 	c.pull = trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID(data[17:33]), SpanID: trace.SpanID(data[33:41]), TraceFlags: trace.FlagsSampled, Remote: true})
 	if n, err := s2.DecodedLen(data[chunkHeader:]); err != nil || n > chunkMaxDecoded {
 		return c, fmt.Errorf("%w: bad block", errDamaged)
 	}
-	raw, err := s2.Decode(nil, data[chunkHeader:])
+	raw, err := s2.Decode(into.raw[:cap(into.raw)], data[chunkHeader:])
 	if err != nil {
 		return c, fmt.Errorf("%w: %v", errDamaged, err)
 	}
-	c.events, err = decodeRecords(raw, int(binary.LittleEndian.Uint32(data[13:])))
+	into.raw = raw
+	c.block = into
+	c.events, err = into.records(int(chunkEvents(data)))
 	return c, err
 }
 
-func decodeRecords(raw []byte, count int) ([]Event, error) {
-	if count > len(raw) {
-		return nil, fmt.Errorf("%w: %d events in %d bytes", errDamaged, count, len(raw))
+// records returns the events of the block.
+func (b *block) records(count int) ([]Event, error) {
+	if count > len(b.raw) {
+		return nil, fmt.Errorf("%w: %d events in %d bytes", errDamaged, count, len(b.raw))
 	}
-	r := recordReader{rest: raw}
-	events := make([]Event, 0, count)
+	r := recordReader{rest: b.raw}
+	b.events = slices.Grow(b.events[:0], count)
+	events := b.events
 	var tables []*Table
 	for len(r.rest) > 0 && !r.bad {
 		n := r.uvarint()
@@ -163,6 +188,7 @@ func decodeRecords(raw []byte, count int) ([]Event, error) {
 	if r.bad || len(events) != count {
 		return nil, fmt.Errorf("%w: records do not add up", errDamaged)
 	}
+	b.events = events
 	return events, nil
 }
 

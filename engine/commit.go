@@ -343,16 +343,37 @@ func wipeCursors(txn *badger.Txn, c *commitRequest) error {
 	return err
 }
 
-// cachedHours bounds how many hours of remembered keys a collector keeps in memory; others are read again.
-const cachedHours = 72
+// Remembered keys of an hour stay in memory while commits use them, and for some commits more: windows of
+// several lanes may take turns. Others are read again.
+const (
+	cachedHours   = 72 // at most
+	cachedCommits = 4
+)
+
+// A keyCache has the remembered keys of a collector that are in memory.
+type keyCache struct {
+	commits int64 // since it was made
+	hours   map[int64]*cachedHour
+}
+
+type cachedHour struct {
+	keys map[Key]bool
+	used int64 // the number of commits then
+}
 
 // seen returns the committed keys of an hour. The map is shared with later calls for the same
 // collector, which has only one pull at a time.
 func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
-	if keys, ok := s.hours[collector][hour]; ok {
-		return keys, nil
+	cache := s.hours[collector]
+	if cache == nil {
+		cache = &keyCache{hours: map[int64]*cachedHour{}}
+		s.hours[collector] = cache
+	}
+	if h := cache.hours[hour]; h != nil {
+		h.used = cache.commits
+		return h.keys, nil
 	}
 	keys := map[Key]bool{}
 	err := s.view(func(txn *badger.Txn) error {
@@ -368,12 +389,10 @@ func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
 	if err != nil {
 		return nil, storeError("read remembered keys", err, "")
 	}
-	hours := s.hours[collector]
-	if hours == nil || len(hours) >= cachedHours {
-		hours = map[int64]map[Key]bool{}
-		s.hours[collector] = hours
+	if len(cache.hours) >= cachedHours {
+		clear(cache.hours)
 	}
-	hours[hour] = keys
+	cache.hours[hour] = &cachedHour{keys, cache.commits}
 	return keys, nil
 }
 
@@ -384,15 +403,24 @@ func (s *Store) remember(c *commitRequest) {
 	if c.wipe {
 		delete(s.hours, c.collector)
 	}
-	hours := s.hours[c.collector]
-	for hour := range hours {
-		if (c.forget != 0 || c.sweep) && c.forgets(hour) {
-			delete(hours, hour)
+	cache := s.hours[c.collector]
+	if cache == nil {
+		return
+	}
+	cache.commits++
+	for hour, h := range cache.hours {
+		if (c.forget != 0 || c.sweep) && c.forgets(hour) || cache.commits-h.used > cachedCommits {
+			delete(cache.hours, hour)
 		}
 	}
 	for hour, keys := range c.seen {
-		if known := hours[hour]; known != nil {
-			maps.Copy(known, keys)
+		h := cache.hours[hour]
+		switch {
+		case h == nil:
+		case len(h.keys) == 0:
+			h.keys = keys // the commit needs them no more
+		default:
+			maps.Copy(h.keys, keys)
 		}
 	}
 }

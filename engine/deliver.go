@@ -37,6 +37,7 @@ type delivery struct {
 	handed []handed      // epochs that the sink took and has not confirmed; all but empty unless it is Lagging
 	known  uint64        // what Confirmed said last
 	busy   chan error    // gets the result of a call that was abandoned; nil if there is none
+	blocks []*block      // that the sink may still use: of the epoch
 	part   uint64        // chunks before this one are delivered one by one, and in parts: an event among them is refused
 	finish chan struct{} // closed when the engine stops: deliver what is there, without waiting for more
 	last   lastTold
@@ -113,6 +114,7 @@ func (d *delivery) epoch(ctx context.Context) (more bool, err error) {
 	if from < d.part {
 		return true, d.isolate(ctx, from)
 	}
+	defer d.release()
 	first, err := d.next(ctx, from, d.quiet())
 	if errors.Is(err, errDropped) {
 		return true, nil
@@ -183,6 +185,9 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		for i := range c.events {
 			n.bytes += len(c.events[i].Body)
 		}
+		if _, ok := d.sink.(Copier); ok {
+			d.release()
+		}
 		if n.bytes >= d.bytes || time.Now().After(end) {
 			return n, nil
 		}
@@ -197,6 +202,17 @@ func (d *delivery) send(ctx context.Context, span trace.Span, from uint64, c chu
 		}
 	}
 	return n, nil
+}
+
+// release gives the memory of the epoch's events back, unless the sink was abandoned with it.
+func (d *delivery) release() {
+	for _, b := range d.blocks {
+		if d.busy == nil {
+			d.env.Store.reuse(b)
+		}
+	}
+	clear(d.blocks)
+	d.blocks = d.blocks[:0]
 }
 
 // tellLoad tells a Loaded sink how much waits for it.
@@ -217,6 +233,9 @@ func (d *delivery) tellLoad(ctx context.Context) error {
 func (d *delivery) next(ctx context.Context, id uint64, enough <-chan time.Time) (chunk, error) {
 	for {
 		c, changed, err := d.env.Store.chunk(id)
+		if c.block != nil {
+			d.blocks = append(d.blocks, c.block)
+		}
 		if err != nil || c.events != nil {
 			return c, err
 		}

@@ -74,7 +74,7 @@ func FuzzEvents(f *testing.F) {
 		sealed := w.seal()
 		committed := time.UnixMilli(1_700_000_000_123).UTC()
 		stampChunk(sealed, committed, trace.SpanContext{})
-		c, err := decodeChunk(sealed)
+		c, err := decodeChunk(sealed, &block{})
 		if err != nil || len(c.events) != 3 || !c.committed.Equal(committed) {
 			t.Fatalf("%d events, %v, %v", len(c.events), c.committed, err)
 		}
@@ -92,7 +92,7 @@ func FuzzEvents(f *testing.F) {
 		for at := range sealed { // one flipped bit is always found
 			damaged := bytes.Clone(sealed)
 			damaged[at] ^= 1 << (at % 8)
-			if _, err := decodeChunk(damaged); err == nil {
+			if _, err := decodeChunk(damaged, &block{}); err == nil {
 				t.Fatalf("a flipped bit in byte %d was not found", at)
 			}
 			if at > 200 {
@@ -126,7 +126,7 @@ func FuzzStore(f *testing.F) {
 			return // longer than Badger takes
 		}
 		s := &Store{db: db, policy: policy{bytes: 1 << 20}, drops: map[string]Dropped{}, turn: make(chan struct{}, 1), closed: make(chan struct{}), tails: map[string]uint64{},
-			changed: make(chan struct{}), hours: map[string]map[int64]map[Key]bool{}}
+			changed: make(chan struct{}), hours: map[string]*keyCache{}}
 		defer empty(t, db)
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for key, v := range map[string][]byte{keyVersion: version, keyHead: head, prefTail + sink: tail, prefDrop + sink: tail, prefChunk + string(id): chunk,

@@ -81,6 +81,11 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 		return chunk{}, changed, nil
 	}
 	var at location
+	b := &block{}
+	select {
+	case b = <-s.spare:
+	default:
+	}
 	err = s.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(chunkKey(id))
 		if err != nil {
@@ -91,14 +96,13 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 				at = p
 				return nil
 			}
-			c, err = decodeChunk(v)
+			c, err = decodeChunk(v, b)
 			return err
 		})
 	})
 	if err == nil && at.segment > 0 {
-		var data []byte
-		if data, err = readLocated(s.dir, id, at, nil); err == nil {
-			c, err = unpackChunk(data)
+		if b.file, err = readLocated(s.dir, id, at, b.file); err == nil {
+			c, err = unpackChunk(b.file, b)
 		}
 	}
 	if (errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, fs.ErrNotExist)) && s.isGone(id) {
@@ -110,6 +114,18 @@ func (s *Store) chunk(id uint64) (c chunk, changed <-chan struct{}, err error) {
 	}
 	return c, changed, nil
 }
+
+// reuse takes back the memory of a chunk whose events nobody needs any more.
+func (s *Store) reuse(b *block) {
+	clear(b.events) // of tables
+	select {
+	case s.spare <- b:
+	default:
+	}
+}
+
+// maxSpare bounds the memory of delivered chunks that is kept for others, a MiB each.
+const maxSpare = 4
 
 func (s *Store) isGone(id uint64) bool {
 	s.mu.Lock()

@@ -343,7 +343,7 @@ func (p *Pull) commit() error {
 		span.RecordError(err)
 		return err
 	}
-	p.staged = staging{}
+	p.staged.empty()
 	p.Stats.Commits++
 	p.log.Debug("committed", "requests", p.Stats.Requests, "rows", p.Stats.Rows, "events", p.Stats.Events, "skipped", p.Stats.Skipped,
 		"duration", p.Now().Sub(p.started).Round(time.Millisecond).String(), "pulling_id", p.started.UnixMilli())

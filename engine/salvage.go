@@ -104,7 +104,7 @@ func (s *salvage) takeChunk(id uint64, e badgerfile.Entry, v valued) {
 }
 
 func (c *chunkFile) read(value []byte) {
-	decoded, err := decodeChunk(value)
+	decoded, err := decodeChunk(value, &block{})
 	c.events, c.committed, c.err = len(decoded.events), decoded.committed, err
 }
 

@@ -79,7 +79,7 @@ func segmentNumbers(dir string) (numbers []uint32, err error) {
 	return numbers, err
 }
 
-// readLocated returns the chunk with the given number, in into if it is large enough. It has been checked.
+// readLocated returns the chunk with the given number, checked, in into if that is large enough.
 func readLocated(dir string, id uint64, p location, into []byte) ([]byte, error) {
 	name := segmentName(p.segment)
 	f, err := os.Open(filepath.Join(dir, name))

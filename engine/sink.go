@@ -16,7 +16,8 @@ import (
 // Send and Flush end early, with an error, when their context ends.
 type Sink interface {
 	// Send hands events to the transport. Returning nil promises nothing about their delivery.
-	// The events and their bodies are valid until the next Flush returns, or either method fails.
+	// The events and their bodies are valid until the next Flush returns, or either method fails: then
+	// their memory serves other events. What a sink needs longer, it copies.
 	Send(ctx context.Context, events []Event) error
 
 	// Flush ends the epoch and returns nil only on evidence that the other side has every event
@@ -77,6 +78,15 @@ type Loaded interface {
 	// Load says, before the first Send of an epoch, which share of outbox_bytes waits for the sink: 0 is
 	// nothing, 1 a full outbox.
 	Load(share float64)
+}
+
+// A Copier is a Sink that has no use of events once Send has returned, so that their memory can serve the
+// next ones at once, and not only when the epoch has ended.
+type Copier interface {
+	Sink
+
+	// CopiesEvents says so, and does nothing.
+	CopiesEvents()
 }
 
 // CertificateWarning is how long before the end of a certificate Starling begins to speak of it.

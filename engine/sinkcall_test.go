@@ -249,3 +249,65 @@ func (s *countingSink) Flush(context.Context) error {
 }
 
 func (s *countingSink) Close() error { return nil }
+
+// keepingSink is deaf and looks at its events until it is released.
+type keepingSink struct {
+	deafSink
+	events []Event
+}
+
+func (s *keepingSink) Send(_ context.Context, events []Event) error {
+	s.events = append(s.events, events...)
+	return nil
+}
+
+// The memory of events serves others when an epoch has ended, but not while a sink that was abandoned may still read them.
+func TestAnAbandonedOutputKeepsItsEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newDeliveryWorld(t, "deaf", "out")
+		deaf := &keepingSink{deafSink: deafSink{memorySink: *newMemorySink(), release: make(chan struct{})}}
+		_, stopDeaf := w.start("deaf", deaf)
+		w.commit()
+		time.Sleep(callTimeout + 2*callGrace)
+		out := newMemorySink()
+		_, stopOut := w.start("out", out)
+		for range 20 {
+			w.commit()
+			time.Sleep(maxEpochAge)
+		}
+		if len(deaf.events) != 1 || string(deaf.events[0].Body) != "1" || deaf.events[0].Table == nil {
+			t.Errorf("a sink that was abandoned with event 1 reads %v", deaf.events)
+		}
+		close(deaf.release)
+		time.Sleep(2 * maxSendBackOff)
+		stopDeaf()
+		stopOut()
+		if wantCounted(t, out.got); len(out.got) != w.n {
+			t.Errorf("the other output has %d of %d events", len(out.got), w.n)
+		}
+	})
+}
+
+// copyingSink is done with events when Send returns.
+type copyingSink struct{ *memorySink }
+
+func (copyingSink) CopiesEvents() {}
+
+// The memory of a chunk serves the next one of the same epoch, if the sink has said that it needs it no more.
+func TestACopierGetsEveryEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newDeliveryWorld(t, "out")
+		for range 50 {
+			w.commit()
+		}
+		sink := copyingSink{newMemorySink()}
+		d, stop := w.start("out", sink)
+		time.Sleep(time.Minute)
+		stop()
+		if wantCounted(t, sink.got); len(sink.got) != w.n || len(d.blocks) != 0 {
+			t.Errorf("%d of %d events came, %d blocks are held", len(sink.got), w.n, len(d.blocks))
+		}
+	})
+}

@@ -15,7 +15,7 @@ func (p *Pull) Staged() ([]Event, error) {
 	for _, chunk := range p.staged.chunks {
 		chunk = slices.Clone(chunk)
 		stampChunk(chunk, time.Now(), trace.SpanContext{}) // the checksum is only written by a commit
-		c, err := decodeChunk(chunk)
+		c, err := decodeChunk(chunk, &block{})
 		if err != nil {
 			return nil, err
 		}

@@ -20,11 +20,22 @@ type staging struct {
 	aside   []byte // their lines, until they are on disk
 	cursors map[string]json.RawMessage
 	seen    map[int64]map[Key]bool
+	keys    int   // of the hour with the most of them in the commit before: the next has about as many
 	forget  int64 // hours before this one are forgotten; 0 means none
 	sweep   bool  // keys without a time that are too old are forgotten
 	wipe    bool  // everything committed before is to be forgotten
 	marks   []Mark
 	counts  map[int64]*HourCount // by the hour of event time
+}
+
+// empty forgets everything, and keeps the memory of the writer.
+func (s *staging) empty() {
+	s.writer.empty()
+	most := 0
+	for _, keys := range s.seen {
+		most = max(most, len(keys))
+	}
+	*s = staging{writer: s.writer, keys: most}
 }
 
 func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
@@ -70,10 +81,11 @@ func (s *staging) close() {
 func (s *staging) remember(hour int64, key Key) {
 	keys := s.seen[hour]
 	if keys == nil {
+		room := 0
 		if s.seen == nil {
-			s.seen = map[int64]map[Key]bool{}
+			s.seen, room = map[int64]map[Key]bool{}, s.keys
 		}
-		keys = map[Key]bool{}
+		keys = make(map[Key]bool, room)
 		s.seen[hour] = keys
 	}
 	keys[key] = true

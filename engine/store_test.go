@@ -421,16 +421,16 @@ func TestDamagedChunksAreNoticed(t *testing.T) {
 	}
 	chunk := w.seal()
 	stampChunk(chunk, time.Now(), trace.SpanContext{})
-	if c, err := decodeChunk(chunk); err != nil || len(c.events) != 100 || !c.events[7].Time.Equal(time.UnixMilli(7)) {
+	if c, err := decodeChunk(chunk, &block{}); err != nil || len(c.events) != 100 || !c.events[7].Time.Equal(time.UnixMilli(7)) {
 		t.Fatalf("undamaged: %d events, %v", len(c.events), err)
 	}
 	for i := range chunk {
 		bad := bytes.Clone(chunk)
 		bad[i] ^= 0x40
-		if _, err := decodeChunk(bad); err == nil {
+		if _, err := decodeChunk(bad, &block{}); err == nil {
 			t.Fatalf("a flipped bit in byte %d of %d is not noticed", i, len(chunk))
 		}
-		if _, err := decodeChunk(chunk[:i]); err == nil {
+		if _, err := decodeChunk(chunk[:i], &block{}); err == nil {
 			t.Fatalf("a chunk cut to %d of %d bytes is not noticed", i, len(chunk))
 		}
 	}
@@ -466,7 +466,7 @@ func FuzzChunk(f *testing.F) {
 				return // such a block is made room for, and only then found to be short
 			}
 		}
-		c, err := decodeChunk(chunk)
+		c, err := decodeChunk(chunk, &block{})
 		if err != nil && c.events != nil {
 			t.Error("events and an error")
 		}
@@ -497,5 +497,42 @@ func TestStartsThatWereCutLeaveEmptyFiles(t *testing.T) {
 	defer s.Close()
 	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept"}) {
 		t.Errorf("got %q, want what was committed", got)
+	}
+}
+
+// Keys of hours that no commit has used for a while are not in memory any more, and are known all the same.
+func TestRememberedKeysLeaveTheMemory(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	defer s.Close()
+	env := testEnv(t, s)
+	hour := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	ask := func(n int) bool {
+		t.Helper()
+		p := NewPull(t.Context(), env, "in/1/a")
+		known, err := p.Seen(hour.Add(time.Duration(n)*time.Hour), Key{byte(n), 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		return known
+	}
+	for n := range 30 {
+		if ask(n) {
+			t.Fatalf("hour %d: known before it came", n)
+		}
+		if n > 0 && !ask(n-1) {
+			t.Fatalf("hour %d: not known any more", n-1)
+		}
+	}
+	if got := len(s.hours["in/1/a"].hours); got > cachedCommits+2 {
+		t.Errorf("keys of %d hours are in memory, want those of the last commits", got)
+	}
+	for n := range 30 {
+		if !ask(n) {
+			t.Errorf("hour %d: not known any more", n)
+		}
 	}
 }

@@ -28,7 +28,8 @@ func (p *Pull) AbandonSweep() {
 	}
 	s, now := p.sweep.stats, &p.Stats
 	now.Events, now.Skipped, now.LeftOut, now.Cut, now.SetAside, now.Bytes = s.Events, s.Skipped, s.LeftOut, s.Cut, s.SetAside, s.Bytes
-	p.staged, p.sweep = staging{}, nil
+	p.sweep = nil
+	p.staged.empty()
 }
 
 // HasStaged reports whether anything waits for a commit.

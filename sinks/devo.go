@@ -19,11 +19,13 @@ var (
 	_ engine.Loaded   = (*devo)(nil)
 	_ engine.Reloader = (*devo)(nil)
 	_ engine.Expirer  = (*devo)(nil)
+	_ engine.Copier   = (*devo)(nil)
 
 	_ engine.Lagging  = (*wideDevo)(nil)
 	_ engine.Loaded   = (*wideDevo)(nil)
 	_ engine.Reloader = (*wideDevo)(nil)
 	_ engine.Expirer  = (*wideDevo)(nil)
+	_ engine.Copier   = (*wideDevo)(nil)
 )
 
 // newDevo makes a sink of the types devo_platform and relay. Its keys, beside those of syslog:

@@ -78,6 +78,9 @@ func (s *epochs) Send(ctx context.Context, events []engine.Event) error {
 	return nil
 }
 
+// CopiesEvents says that frames are made of events at once.
+func (s *epochs) CopiesEvents() {}
+
 // begin ends a connection that has lasted over epochs, if it is over or to be renewed.
 func (s *epochs) begin(ctx context.Context) error {
 	if s.events > 0 {

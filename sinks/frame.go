@@ -63,8 +63,23 @@ func appendDate(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(dst, unknownDate...)
 	}
-	return t.UTC().AppendFormat(dst, dateLayout)
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, dateLayout)
+	}
+	hour, minute, second := t.Clock()
+	dst = appendPair(appendPair(dst, year/100), year%100)
+	dst = appendPair(append(dst, '-'), int(month))
+	dst = appendPair(append(dst, '-'), day)
+	dst = appendPair(append(dst, ' '), hour)
+	dst = appendPair(append(dst, ':'), minute)
+	dst = appendPair(append(dst, ':'), second)
+	ms := t.Nanosecond() / 1e6
+	return appendPair(append(dst, '.', byte('0'+ms/100)), ms%100)
 }
+
+func appendPair(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // framer makes frames of events that anybody may have written: whatever is in them, one event gives
 // one frame, and neither its body nor its header can look like the beginning of another.
@@ -117,7 +132,21 @@ func cleanWord(s string) string {
 // isClean reports whether body can stand in a frame as it is: no control characters but tabs (and
 // line feeds, if allowed), and valid UTF-8.
 func isClean(body []byte, lineFeeds bool) bool {
-	return !hasControl(body, lineFeeds) && utf8.Valid(body)
+	rest := body[plainPart(body):]
+	return !hasControl(rest, lineFeeds) && utf8.Valid(rest)
+}
+
+// plainPart returns how much of b, from its start, is ASCII without control characters for sure: of most bodies
+// almost all, so that one look at each byte does.
+func plainPart(b []byte) (n int) {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for ; n+8 <= len(b); n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		if ((w-each*' ')&^w|w)&top != 0 { // below a space, or not ASCII
+			return n
+		}
+	}
+	return n
 }
 
 func hasControl(b []byte, lineFeeds bool) bool {

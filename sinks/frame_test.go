@@ -187,15 +187,41 @@ func FuzzFramer(f *testing.F) {
 }
 
 func BenchmarkFramer(b *testing.B) {
-	for _, size := range []int{200, 600, 4000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
+	for name, word := range map[string]string{"ASCII": "Weekly reports ", "letters": "Prüfung! "} {
+		b.Run(name, func(b *testing.B) {
 			f := framer{host: "h"}
-			e := engine.Event{Table: &engine.Table{Tag: "a.b", Priority: 14}, Time: time.Now(), Body: []byte(strings.Repeat("Prüfung!", size/9))}
+			e := engine.Event{Table: &engine.Table{Tag: "a.b", Priority: 14}, Time: time.Now(), Body: []byte(strings.Repeat(word, 600/len(word)))}
 			var buf []byte
 			b.SetBytes(int64(len(e.Body)))
 			for b.Loop() {
 				buf = f.append(buf[:0], &e)
 			}
 		})
+	}
+}
+
+func TestPlainBodiesAreClean(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for place := range 20 {
+			body := bytes.Repeat([]byte("x"), 20)
+			body[place] = byte(c)
+			n := plainPart(body)
+			if hasControl(body[:n], false) || !utf8.Valid(body[:n]) || c >= ' ' && c < utf8.RuneSelf && n != 16 {
+				t.Errorf("%q: the first %d bytes count as plain", body, n)
+			}
+		}
+	}
+}
+
+func TestDates(t *testing.T) {
+	t.Parallel()
+	for _, at := range []time.Time{
+		time.Unix(0, 0), time.Date(2026, 11, 27, 9, 5, 7, 4_999_999, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1969, 12, 31, 23, 59, 59, 120_000_000, time.FixedZone("", 3600)),
+	} {
+		if got, want := string(appendDate(nil, at)), at.UTC().Format(dateLayout); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -28,6 +28,7 @@ type parallel struct {
 var (
 	_ engine.Lagging = (*parallel)(nil)
 	_ engine.Loaded  = (*parallel)(nil)
+	_ engine.Copier  = (*parallel)(nil)
 )
 
 // newParallel returns n times what first is, which has not been used.
@@ -141,6 +142,9 @@ func (p *parallel) Settle(ctx context.Context) error {
 	p.confirm()
 	return nil
 }
+
+// CopiesEvents says that the lanes do.
+func (p *parallel) CopiesEvents() {}
 
 // Load tells every lane.
 func (p *parallel) Load(share float64) {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"starling/engine"
@@ -56,6 +58,7 @@ func (p *program) runEngine(ctx context.Context, file string, signals <-chan os.
 	if err != nil {
 		return err
 	}
+	limitMemory(ctx, s.log, memlimit.FromCgroup)
 	if err := supervise(ctx, cancel, s.engine, signals, s.log); err != nil {
 		return err // at once
 	}
@@ -123,10 +126,15 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 	return s, nil
 }
 
+// sameSignal is how soon after the first a signal is not a second one: timeout(1) signals a program, and then
+// its process group, which the program is in.
+const sameSignal = 200 * time.Millisecond
+
 // supervise runs the engine and does what signals ask.
 func supervise(ctx context.Context, stop func(), e *engine.Engine, signals <-chan os.Signal, log *slog.Logger) error {
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
+	var asked time.Time
 	for {
 		select {
 		case err := <-done:
@@ -138,7 +146,9 @@ func supervise(ctx context.Context, stop func(), e *engine.Engine, signals <-cha
 				e.Reload()
 			case ctx.Err() == nil:
 				log.Info("asked to stop", "signal", s.String())
+				asked = time.Now()
 				stop()
+			case time.Since(asked) < sameSignal:
 			default:
 				// Not even open spans are worth waiting for.
 				return &failure{exitSignal + int(s.(syscall.Signal)), fmt.Errorf("ended at once by a second signal; what was not delivered is kept")}

@@ -39,6 +39,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 		{"EventStaysOneEvent", hostileBodies},
 		{"BigEvent", bigEvent},
 		{"BodiesAreLeftAlone", bodiesAreLeftAlone},
+		{"NothingIsReadAfterFlush", nothingIsReadAfterFlush},
 		{"FailureIsToldAndTheNextOfferDelivers", failureAndNextOffer},
 		{"FailureWithinAnEpoch", failureWithinEpoch},
 		{"CanceledContextEndsAtOnce", canceled},
@@ -219,6 +220,39 @@ func bodiesAreLeftAlone(t *testing.T, f Fixture) {
 	send(t, f, events)
 	flush(t, f)
 	wantBodies(t, bodies(events), before)
+}
+
+// nothingIsReadAfterFlush has the memory of events used for something else once Flush has returned, or Send
+// of a Copier, as the engine does.
+func nothingIsReadAfterFlush(t *testing.T, f Fixture) {
+	var want []string
+	for epoch := range 5 {
+		events := Events(100*epoch, 100)
+		want = append(want, bodies(events)...)
+		send(t, f, events)
+		if _, ok := f.Sink.(engine.Copier); ok {
+			spoil(events)
+		}
+		if err := f.Sink.Flush(t.Context()); err != nil {
+			t.Fatalf("Flush: %v", err)
+		}
+		spoil(events)
+	}
+	if lagging, ok := f.Sink.(engine.Lagging); ok {
+		if err := lagging.Settle(t.Context()); err != nil {
+			t.Fatalf("Settle: %v", err)
+		}
+	}
+	if f.Bodies != nil {
+		f.wantBodies(t, f.Bodies(), want)
+	}
+}
+
+func spoil(events []engine.Event) {
+	for i := range events {
+		copy(events[i].Body, strings.Repeat("#", len(events[i].Body)))
+	}
+	clear(events)
 }
 
 // offer sends the events in batches and flushes, until something fails.

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,10 +74,9 @@ func startWorld(ctx context.Context, program, dir string) (*world, error) {
 	return w, nil
 }
 
-// close ends the process, which may wait for something that nobody does any more.
+// close ends the process.
 func (w *world) close() error {
 	w.in.Close()
-	defer time.AfterFunc(3*time.Second, func() { _ = w.cmd.Process.Kill() }).Stop()
 	return w.cmd.Wait()
 }
 
@@ -123,28 +121,40 @@ func serveWorld(dir string, in io.Reader, out io.Writer) error {
 	if err := answers.Encode(p); err != nil {
 		return err
 	}
-	s := served{api: api, sink: sink}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		var r request
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return err
+	s := served{api: api, sink: sink, gone: make(chan struct{})}
+	requests := make(chan request)
+	go func() {
+		defer close(s.gone)
+		for lines := json.NewDecoder(in); ; {
+			var r request
+			if lines.Decode(&r) != nil {
+				return
+			}
+			requests <- r
 		}
+	}()
+	for {
 		var a answer
-		if err := s.do(r); err != nil {
-			a.Error = err.Error()
+		select {
+		case r := <-requests:
+			if err := s.do(r); err != nil {
+				a.Error = err.Error()
+			}
+		case <-s.gone:
+			return nil
 		}
 		s.fill(&a)
 		if err := answers.Encode(a); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 type served struct {
 	api           *api
 	sink          *sink
 	pulled, taken chan struct{}
+	gone          chan struct{} // closed when nobody asks any more
 }
 
 func (s *served) do(r request) error {
@@ -179,6 +189,8 @@ func (s *served) wait(done chan struct{}, what string) error {
 		select {
 		case <-done:
 			return s.sink.problem()
+		case <-s.gone:
+			return errors.New("nobody waits for it any more")
 		case <-time.After(patience):
 		}
 		requests, events := s.api.count(), s.sink.count()
