@@ -108,6 +108,9 @@ func TestDiskStaysLevelOverADay(t *testing.T) {
 	if backlog < 2*daySlack>>20 {
 		t.Fatalf("an outbox of %d MiB shows nothing", backlog)
 	}
+	if used := s.Disk().UsedBytes; used < backlog<<20 || used > 2*backlog<<20+daySlack {
+		t.Errorf("the state is said to take %d MiB of the disk, with an outbox of %d MiB", used>>20, backlog)
+	}
 	d.phase("without events in which it catches up", 2, false, func() { d.acknowledge(6*dayChunks, dayLeft) })
 	d.settle(before)
 	d.phase("in which it keeps up", 8, true, keepsUp)

@@ -16,6 +16,7 @@ func (e *Engine) observe() error {
 	age, err2 := m.Float64ObservableGauge("starling.outbox.age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest event that waits for a sink."))
 	behind, err3 := m.Float64ObservableGauge("starling.lag", metric.WithUnit("s"), metric.WithDescription("From the end of a collector's last committed window to now."))
 	failing, err4 := m.Int64ObservableGauge("starling.failing", metric.WithDescription("1 for a collector or sink whose last attempt failed, 0 otherwise."))
+	used, err12 := m.Int64ObservableGauge("starling.disk.used", metric.WithUnit("By"), metric.WithDescription("What the state takes of its disk."))
 	free, err9 := m.Int64ObservableGauge("starling.disk.free", metric.WithUnit("By"), metric.WithDescription("Free bytes on the disk of the state directory."))
 	low, err10 := m.Int64ObservableGauge("starling.disk.low", metric.WithDescription("1 while pulls wait because the disk is nearly full."))
 	share, err6 := m.Float64ObservableGauge("starling.outbox.share", metric.WithDescription("How much of its bounds the outbox uses, 0 to 1."))
@@ -23,7 +24,7 @@ func (e *Engine) observe() error {
 	aside, err5 := m.Int64ObservableGauge("starling.aside.bytes", metric.WithUnit("By"), metric.WithDescription("Files of events that were set aside."))
 	ends, err8 := m.Float64ObservableGauge("starling.certificate.remaining", metric.WithUnit("s"), metric.WithDescription("Until the certificate of a sink or collector expires."))
 	skew, err11 := m.Float64ObservableGauge("starling.clock.skew", metric.WithUnit("s"), metric.WithDescription("How far the API's clock is ahead of this machine's; 0 below half a minute."))
-	if err := errors.Join(err11, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
+	if err := errors.Join(err11, err12, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10); err != nil {
 		return err
 	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -56,11 +57,12 @@ func (e *Engine) observe() error {
 			}
 		}
 		if s.Disk != nil {
+			o.ObserveInt64(used, s.Disk.UsedBytes)
 			o.ObserveInt64(free, s.Disk.FreeBytes)
 			o.ObserveInt64(low, truth(s.Disk.Low))
 		}
 		return nil
-	}, bytes, age, behind, failing, aside, share, alarm, ends, free, low, skew)
+	}, bytes, age, behind, failing, aside, share, alarm, ends, used, free, low, skew)
 	return err
 }
 

@@ -42,6 +42,7 @@ type spaceGuard struct {
 
 // DiskStatus says how much room the disk of the state directory has.
 type DiskStatus struct {
+	UsedBytes    int64 `json:"used_bytes"` // by the state: what waits, cursors, remembered keys, logs; not the ballast
 	FreeBytes    int64 `json:"free_bytes"`
 	ReserveBytes int64 `json:"reserve_bytes"` // starling.limits.disk_reserve
 	Low          bool  `json:"low"`           // pulls wait until there is more
@@ -66,9 +67,10 @@ func (s *Store) Disk() *DiskStatus {
 		return nil
 	}
 	free := s.space.look()
+	used := allocatedBy(s.dir, ".sst", ".vlog", ".mem", segmentSuffix)
 	s.space.mu.Lock()
 	defer s.space.mu.Unlock()
-	return &DiskStatus{FreeBytes: free, ReserveBytes: s.space.reserve, Low: s.space.low}
+	return &DiskStatus{UsedBytes: used, FreeBytes: free, ReserveBytes: s.space.reserve, Low: s.space.low}
 }
 
 // look measures the free space and does what follows: gives up the ballast or takes it back, and tells

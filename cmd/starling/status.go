@@ -90,6 +90,9 @@ func (p statusPage) print(s *engine.Status) {
 			fmt.Fprintf(p.w, "\nrefused %s, the old one stays in use: %s %s\n%s\n", p.ago(&r.When), r.Kind, printable(r.Name), indent(r.Error))
 		}
 	}
+	if s.Disk != nil {
+		fmt.Fprintf(p.w, "\nthe state takes %s of the disk, %s are free\n", sizeText(s.Disk.UsedBytes), sizeText(s.Disk.FreeBytes))
+	}
 	if s.Disk != nil && s.Disk.Low {
 		fmt.Fprintf(p.w, "\nthe disk of the state directory is nearly full, pulls wait: %s free, starling.limits.disk_reserve is %s\n", sizeText(s.Disk.FreeBytes), sizeText(s.Disk.ReserveBytes))
 	}
