@@ -26,7 +26,7 @@ import (
 //
 //	client.get(path, *, params, headers, share, catch, ok)
 //	client.post(path, *, params, json, form, body, headers, share, catch, ok)
-//	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000, xml, strict)
+//	client.pages(path, *, params, next, json, headers, share, catch, method = "GET", max_pages = 10000, xml, strict, prefetch = True)
 //	client.now()
 //
 // path is appended to base, which is https unless it is a loopback address; a whole URL must have the
@@ -51,7 +51,8 @@ import (
 // params to change, or None at the end. Links may be relative (RFC 3986) and never leave the scope of
 // the client. A page without rows is followed as long as there is a link. A link that was seen before,
 // or more than max_pages pages, is an error: nothing is cut short silently. With method = "POST" and
-// json, cursor, offset and dicts change the JSON instead of the query.
+// json, cursor, offset and dicts change the JSON instead of the query. The next page is asked for while the
+// script has one, see http_ahead.go.
 //
 // What fails is sent again up to times times: answers with one of statuses, no answer, an answer that
 // broke off, and in pages one that is not JSON. POST is sent again as well, because APIs that are read

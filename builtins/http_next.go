@@ -18,12 +18,16 @@ type nextPage struct {
 }
 
 // A pager finds the next page after a response, given the call that led there.
-type pager func(*response, call) (nextPage, error)
+type pager struct {
+	find func(*response, call) (nextPage, error)
+	// pure says that nothing else than these two has a say in it, so that it can be asked at any time.
+	pure bool
+}
 
 // A pagerValue is a pager that a builtin made for a script to hand to pages.
 type pagerValue struct {
 	text string
-	next pager
+	next func(*response, call) (nextPage, error)
 }
 
 func (v *pagerValue) String() string        { return v.text }
@@ -37,18 +41,18 @@ func pagerOf(thread *starlark.Thread, v starlark.Value) (pager, error) {
 	switch v := v.(type) {
 	case starlark.String:
 		if v == "" {
-			return nil, errors.New("the key is empty")
+			return pager{}, errors.New("the key is empty")
 		}
-		return keyPager(string(v)), nil
+		return pager{keyPager(string(v)), true}, nil
 	case *pagerValue:
-		return v.next, nil
+		return pager{v.next, true}, nil
 	case starlark.Callable:
-		return funcPager(thread, v), nil
+		return pager{funcPager(thread, v), isPure(v)}, nil
 	}
-	return nil, fmt.Errorf("got %s, want a key that holds a link, http.link(), http.cursor(...), http.offset(...) or a function", v.Type())
+	return pager{}, fmt.Errorf("got %s, want a key that holds a link, http.link(), http.cursor(...), http.offset(...) or a function", v.Type())
 }
 
-func keyPager(key string) pager {
+func keyPager(key string) func(*response, call) (nextPage, error) {
 	return func(r *response, _ call) (nextPage, error) {
 		v, err := r.find(key)
 		if err != nil || v == starlark.None {
@@ -94,7 +98,7 @@ func findIn(doc starlark.Value, path string) (starlark.Value, error) {
 	return findIn(v, rest)
 }
 
-func funcPager(thread *starlark.Thread, fn starlark.Callable) pager {
+func funcPager(thread *starlark.Thread, fn starlark.Callable) func(*response, call) (nextPage, error) {
 	return func(r *response, _ call) (nextPage, error) {
 		v, err := starlark.Call(thread, fn, starlark.Tuple{r}, nil)
 		if err != nil {

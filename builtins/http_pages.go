@@ -14,13 +14,14 @@ import (
 // pages are the answers of an API to one question, page by page, as a value to loop over. Each loop
 // begins at the first page.
 type pages struct {
-	thread *starlark.Thread
-	pull   *engine.Pull
-	call   call
-	next   pager
-	max    int
-	xml    bool // pages may be XML too
-	strict bool // what only a broken transport makes is no page
+	thread   *starlark.Thread
+	pull     *engine.Pull
+	call     call
+	next     pager
+	max      int
+	xml      bool // pages may be XML too
+	strict   bool // what only a broken transport makes is no page
+	prefetch bool // the page after the one that the script has is asked for
 }
 
 var _ starlark.Iterable = (*pages)(nil)
@@ -37,9 +38,9 @@ func (ps *pages) Iterate() starlark.Iterator {
 }
 
 func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	ps := &pages{thread: thread, max: 10_000, call: call{client: b.Receiver().(*client), method: http.MethodGet}}
+	ps := &pages{thread: thread, max: 10_000, prefetch: true, call: call{client: b.Receiver().(*client), method: http.MethodGet}}
 	var next starlark.Value
-	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max, "xml??", &ps.xml, "strict??", &ps.strict)
+	err := ps.call.unpack(b, args, kwargs, "next", &next, "json??", &ps.call.json, "method??", &ps.call.method, "max_pages??", &ps.max, "xml??", &ps.xml, "strict??", &ps.strict, "prefetch??", &ps.prefetch)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,11 @@ func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 	case ps.call.json != nil && ps.call.method != http.MethodPost:
 		return nil, fmt.Errorf(`%s: json needs method = "POST"`, b.Name())
 	}
-	if _, err := ps.call.request(); err != nil {
+	r, err := ps.call.request()
+	if err == nil && ps.call.json != nil { // what the loop does to it has no part in what is asked
+		ps.call.json, err = NewDocument(r.body)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return ps, nil
@@ -67,8 +72,9 @@ func clientPages(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 // thread and stops it at its next instruction.
 type pageIterator struct {
 	pages *pages
-	call  call // the latest; changed by cursors
+	call  call // that led to the last page; changed by cursors
 	last  *response
+	ahead *fetch // of the page after the last one, if that was asked for
 	count int
 	seen  map[[32]byte]bool
 	done  bool
@@ -88,50 +94,86 @@ func (it *pageIterator) Next(v *starlark.Value) bool {
 		return false
 	}
 	it.last, *v = page, page
+	it.goAhead()
 	return true
 }
 
 // Done ends the loop.
-func (it *pageIterator) Done() { it.done, it.last = true, nil }
+func (it *pageIterator) Done() {
+	if f := it.ahead; f != nil {
+		it.ahead = nil
+		f.work.Cancel(errLeft)
+	}
+	it.done, it.last = true, nil
+}
 
 // step returns the next page, nil at the end.
 func (it *pageIterator) step() (*response, error) {
-	r, err := it.request()
-	if err != nil || r == nil {
+	f := it.ahead
+	it.ahead = nil
+	switch {
+	case f != nil:
+		f.work.Wait()
+	default:
+		var err error
+		if f, err = it.plan(); err != nil || f == nil {
+			return nil, err
+		}
+		if f.page == nil {
+			f.get(it.pages.pull, it.pages)
+		}
+	}
+	return it.take(f)
+}
+
+// plan says how to ask for the next page, nil when there is none.
+func (it *pageIterator) plan() (*fetch, error) {
+	f := &fetch{call: it.call}
+	var err error
+	if f.request, err = it.request(&f.call); err != nil || f.request == nil {
 		return nil, err
 	}
-	p := it.pages.pull
+	r, p := f.request, it.pages.pull
 	if it.count == it.pages.max {
-		return it.tooMany(p, r)
+		f.page, err = it.tooMany(p, r)
+		return f, err
 	}
-	key := sha256.Sum256(append([]byte(r.method+" "+r.url.String()+"\n"), r.body...))
-	if it.seen[key] {
+	f.key = sha256.Sum256(append([]byte(r.method+" "+r.url.String()+"\n"), r.body...))
+	if it.seen[f.key] {
 		return nil, &engine.Error{Code: engine.CodeUpstream, Op: r.op(p), Err: errors.New("the API's pages go round in a circle: this one was read before in the same loop")}
 	}
-	it.seen[key] = true
-	page, err := it.call.send(p, r, func(a *answer) error {
-		if a.status == http.StatusNoContent {
-			return nil
-		}
-		return it.pages.parse(r, a)
-	})
-	if err != nil {
-		return nil, err
+	return f, nil
+}
+
+// take returns the page that came, nil if it says that it is the end.
+func (it *pageIterator) take(f *fetch) (*response, error) {
+	if f.err != nil {
+		return nil, f.err
 	}
-	if page.failed != nil {
+	p := it.pages.pull
+	it.call, it.seen[f.key] = f.call, true
+	f.page.pull = p
+	if f.page.failed != nil {
 		it.done = true
-		return page, nil
+		return f.page, nil
 	}
 	it.count++
 	p.Stats.Pages++
 	p.Env().Telemetry.Pages.Add(p.Context(), 1, collectorAttr(p))
-	if page.answer.status == http.StatusNoContent {
+	if f.page.answer.status == http.StatusNoContent {
 		return nil, nil
 	}
-	return page, nil
+	return f.page, nil
 }
 
-// parse finds fault with a page that cannot be read.
+// check finds fault with a page that cannot be read.
+func (ps *pages) check(r *request, a *answer) error {
+	if a.status == http.StatusNoContent {
+		return nil
+	}
+	return ps.parse(r, a)
+}
+
 func (ps *pages) parse(r *request, a *answer) (err error) {
 	switch {
 	case ps.xml && saysXML(a.header):
@@ -155,17 +197,16 @@ func (it *pageIterator) tooMany(p *engine.Pull, r *request) (*response, error) {
 	if !it.call.catch {
 		return nil, f.err
 	}
-	it.done = true
 	return caught(p, r, f), nil
 }
 
-// request returns the request of the next page, nil when there is none.
-func (it *pageIterator) request() (*request, error) {
+// request returns the request of the next page, nil when there is none. It changes the call, which is that of the last page.
+func (it *pageIterator) request(c *call) (*request, error) {
 	if it.last == nil {
-		return it.call.request()
+		return c.request()
 	}
 	place := it.last.request.op(it.pages.pull)
-	step, err := it.pages.next(it.last, it.call)
+	step, err := it.pages.next.find(it.last, *c)
 	if err != nil {
 		return nil, pageError(place, err)
 	}
@@ -177,25 +218,25 @@ func (it *pageIterator) request() (*request, error) {
 		}
 		return &r, nil
 	case step.change != nil:
-		if err := it.change(step.change); err != nil {
+		if err := c.change(step.change); err != nil {
 			return nil, pageError(place, fmt.Errorf("next page: %w", err))
 		}
-		return it.call.request()
+		return c.request()
 	}
 	return nil, nil
 }
 
 // change sets parameters for the next page: in the JSON if that is what the call sends, in the query
 // otherwise.
-func (it *pageIterator) change(with *starlark.Dict) error {
-	if it.call.json == nil {
+func (c *call) change(with *starlark.Dict) error {
+	if c.json == nil {
 		more, err := paramsOf("params", with)
-		it.call.params = it.call.params.merge(more)
+		c.params = c.params.merge(more)
 		return err
 	}
-	old, ok := it.call.json.(starlark.IterableMapping)
+	old, ok := c.json.(starlark.IterableMapping)
 	if !ok {
-		return fmt.Errorf("json: got %s, want a dict to change", it.call.json.Type())
+		return fmt.Errorf("json: got %s, want a dict to change", c.json.Type())
 	}
 	merged := new(starlark.Dict)
 	for _, items := range [][]starlark.Tuple{old.Items(), with.Items()} {
@@ -205,7 +246,7 @@ func (it *pageIterator) change(with *starlark.Dict) error {
 			}
 		}
 	}
-	it.call.json = merged
+	c.json = merged
 	return nil
 }
 

@@ -227,13 +227,20 @@ func (x *exchange) again(p *engine.Pull, r *request, f *failure, failed int) *fa
 func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, version int, f *failure) {
 	credentials := http.Header{}
 	authorize := func() (err error) {
-		if x.auth != nil && r.scope.credentialed(r.url) {
-			version, err = x.auth.authorize(p, credentials)
+		if x.auth == nil || !r.scope.credentialed(r.url) {
+			return nil
 		}
-		return err
+		// Whole, because a refresh token that was sent may be worth nothing from then on.
+		return p.Whole(func() error {
+			version, err = x.auth.authorize(p, credentials)
+			return err
+		})
 	}
 	if err := authorize(); err != nil {
 		return nil, 0, failureOf(p, r, err)
+	}
+	if p.Context().Err() != nil {
+		return nil, version, failureOf(p, r, context.Cause(p.Context()))
 	}
 	if err := p.TakeLimits(r.op(p)); err != nil {
 		return nil, version, failureOf(p, r, err)

@@ -72,9 +72,10 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 	began := time.Now()
 	defer func() {
 		attributes := []attribute.KeyValue{engine.KeyCollector.String(p.Collector())}
-		if err != nil {
+		switch {
+		case err != nil:
 			span.SetStatus(codes.Error, err.Error())
-		} else {
+		case a != nil: // it is nil in a panic
 			attributes = append(attributes, engine.KeyStatus.Int(a.status))
 			span.SetAttributes(engine.KeyStatus.Int(a.status), engine.KeyBytes.Int(len(a.body)))
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,7 +57,7 @@ type Identity struct {
 
 // A Pull is one call of a script's pull function: its context, its limits, and what it has staged.
 // Builtins reach it through PullOf. Its methods are for the goroutine that runs the script, except
-// Context, Logger, Env and Now, which are for any.
+// Context, Logger, Env and Now, which are for any; what goes on beside the script has a pull of its own, see Beside.
 type Pull struct {
 	env       *Env
 	ctx       context.Context
@@ -73,6 +74,8 @@ type Pull struct {
 	sweep     *openSweep
 	ends      []func(error)
 	limits    []RequestLimit
+	beside    sync.WaitGroup
+	outer     context.Context // of the pull that this one works beside; nil if it is the script's own
 
 	// Stats counts what the pull has done so far.
 	Stats PullStats

@@ -198,7 +198,8 @@ func printed(thread *starlark.Thread, env *Env, msg string) {
 func (s *Script) Run(p *Pull) (handover bool, err error) {
 	ctx := p.ctx
 	handover, err = s.call(p)
-	p.ctx = ctx // that of the call has ended, however the call did
+	p.beside.Wait() // after a panic something may still end
+	p.ctx = ctx     // that of the call has ended, however the call did
 	for _, f := range p.ends {
 		f(err)
 	}

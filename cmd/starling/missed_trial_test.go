@@ -288,10 +288,13 @@ func (tr *trial) pull(parent context.Context) error {
 	tr.mu.Lock()
 	tr.stop = nil
 	tr.mu.Unlock()
-	cause := ctx.cause
+	cause, ended := ctx.cause, ctx.Err()
 	ctx.end(context.Canceled)
 	if perr != nil {
 		code := engine.CodeOf(perr, engine.CodeScript)
+		if code == engine.CodeScript && cause != nil && strings.Contains(perr.Error(), ended.Error()) {
+			code = engine.CodeCanceled // the pull ended while the script had a page, and the next was asked for
+		}
 		tr.counts["pull failed: "+string(code)]++
 		if code == engine.CodeScript || code == engine.CodeStore {
 			return perr

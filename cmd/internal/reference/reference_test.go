@@ -80,7 +80,7 @@ func TestReferenceHasOneOfEachKind(t *testing.T) {
 		"| `override_base_url` | url | depends | Where the API is, if not where cloud says. |",
 		"| `mode` | string | depends | ",
 		"#### `time.parse(text, format=None, *, default=…)`",
-		"#### `value.pages(path, *, next, params=None, json=None, headers=None, share=None, catch=False, method=\"GET\", max_pages=10000, xml=False, strict=False)`",
+		"#### `value.pages(path, *, next, params=None, json=None, headers=None, share=None, catch=False, method=\"GET\", max_pages=10000, xml=False, strict=False, prefetch=True)`",
 		"#### `math.pi`",
 		"A sink of the types devo\\_platform and relay.",
 		"${file:path}",
