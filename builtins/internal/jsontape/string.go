@@ -1,6 +1,7 @@
 package jsontape
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
 	"unsafe"
@@ -15,10 +16,11 @@ const (
 // string reads a string from its quote.
 func (p *parser) string(at int) int {
 	text, i := p.text, at+1
+	bytes := unsafe.Slice(unsafe.StringData(text), len(text))
 	var flags Flags
 	for {
 		for i+8 <= len(text) {
-			m := special(*(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.StringData(text)), i)))
+			m := special(binary.LittleEndian.Uint64(bytes[i:]))
 			if m != 0 {
 				i += bits.TrailingZeros64(m) / 8
 				break
