@@ -1,8 +1,8 @@
 // Package jsontape finds the structure of a JSON text (RFC 8259) in one pass that checks it strictly: a
-// text is taken if and only if encoding/json takes it and it is UTF-8.
+// text is taken if and only if encoding/json takes it and it is UTF-8, within limits.
 //
 // It is our own because no library does both in one pass: a check and a way to find members behind it
-// cost several times as much (see docs/performance.md).
+// cost three times as much (see docs/performance.md).
 package jsontape
 
 import (
@@ -120,16 +120,9 @@ func (p *parser) fail(at int, err error) int {
 }
 
 func (p *parser) parse() bool {
-	at := p.pass(0)
-	at = p.value(at)
+	at := p.value(p.pass(0))
 	for at >= 0 && p.depth > 0 {
-		parent := p.nodes[p.open[p.depth-1].node]
-		first := at == int(parent.Start)+1
-		if parent.Kind == Object {
-			at = p.member(at, first)
-		} else {
-			at = p.element(at, first)
-		}
+		at = p.next(at)
 	}
 	if at < 0 {
 		return false
@@ -141,11 +134,14 @@ func (p *parser) parse() bool {
 	return true
 }
 
-// member reads the next member of an object, but not what is in its value, or the object's end.
-func (p *parser) member(at int, first bool) int {
+// next reads the next member or element of the innermost object or array, but not what is in its value; or
+// the end.
+func (p *parser) next(at int) int {
+	parent := p.nodes[p.open[p.depth-1].node]
+	first := at == int(parent.Start)+1
 	at = p.pass(at)
 	c := p.byte(at)
-	if c == '}' {
+	if c == ']' && parent.Kind == Array || c == '}' && parent.Kind == Object {
 		return p.close(at)
 	}
 	if !first {
@@ -156,9 +152,16 @@ func (p *parser) member(at int, first bool) int {
 			return p.fail(at, ErrTooMany)
 		}
 		at = p.pass(at + 1)
-		c = p.byte(at)
 	}
-	if c != '"' {
+	if parent.Kind == Object {
+		return p.member(at)
+	}
+	return p.value(at)
+}
+
+// member reads a name, and the value behind it.
+func (p *parser) member(at int) int {
+	if p.byte(at) != '"' {
 		return p.fail(at, errSyntax)
 	}
 	if at = p.string(at); at < 0 {
@@ -169,25 +172,6 @@ func (p *parser) member(at int, first bool) int {
 		return p.fail(at, errSyntax)
 	}
 	return p.value(p.pass(at + 1))
-}
-
-// element reads the next element of an array, but not what is in it, or the array's end.
-func (p *parser) element(at int, first bool) int {
-	at = p.pass(at)
-	c := p.byte(at)
-	if c == ']' {
-		return p.close(at)
-	}
-	if !first {
-		if c != ',' {
-			return p.fail(at, errSyntax)
-		}
-		if p.commas++; p.commas >= p.limits.Values {
-			return p.fail(at, ErrTooMany)
-		}
-		at = p.pass(at + 1)
-	}
-	return p.value(at)
 }
 
 // byte returns the byte at a place, 0 at the end, which no text has where it is asked for.
