@@ -94,7 +94,7 @@ func TestInternalEventsNeverHoldEventsUp(t *testing.T) {
 	})
 }
 
-func TestInternalEventsAreOffUnlessAskedForAndForDevoOnly(t *testing.T) {
+func TestInternalEventsAreForDevoOnlyAndCanBeTurnedOff(t *testing.T) {
 	t.Parallel()
 	w := newDeliveryWorld(t, "file", "devo")
 	file, devo := newDelivery(w.env, Output{Name: "file", Type: "file"}, newMemorySink()), newDelivery(w.env, Output{Name: "devo", Type: "relay"}, newMemorySink())
@@ -104,12 +104,22 @@ func TestInternalEventsAreOffUnlessAskedForAndForDevoOnly(t *testing.T) {
 	i.use(config, all)
 	i.Add(internalTable, time.Now(), []byte("x"))
 	if i.On() || devo.internal.snapshot() != nil {
-		t.Error("an output takes them although nobody asked")
+		t.Error("an output takes them although they are turned off")
 	}
 	config.InternalEvents = true
 	i.use(config, all)
 	i.Add(internalTable, time.Now(), []byte("x"))
 	if file.internal.snapshot() != nil || devo.internal.snapshot().Waiting != 1 {
 		t.Error("want them for Devo, and not for the file")
+	}
+}
+
+func TestInternalEventsAreASetting(t *testing.T) {
+	t.Parallel()
+	const section = "starling:\n"
+	for text, want := range map[string]bool{section: true, section + "  internal_events: false\n": false} {
+		if c := loadGood(t, nil, section, text); c.InternalEvents != want {
+			t.Errorf("%q: got %v, want %v", text, c.InternalEvents, want)
+		}
 	}
 }

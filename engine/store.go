@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 )
 
 // The keys of the store. Numbers are big-endian, so that they sort.
@@ -158,65 +157,6 @@ func openWith(o storeOptions) (*Store, error) {
 	}
 	s.wait.Go(s.committer)
 	return s, nil
-}
-
-func openBadger(dir string) (*badger.DB, error) { return openBadgerWith(dir, dir != "") }
-
-func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
-	memory := int64(memTable)
-	if dir == "" {
-		memory *= 2 // chunks go through it too
-	}
-	o := badger.DefaultOptions(dir).
-		WithInMemory(dir == "").
-		WithLogger(nil).
-		WithMetricsEnabled(false).
-		WithSyncWrites(sync). // without it a power cut loses everything since the last flush
-		WithDetectConflicts(false).
-		WithMemTableSize(memory).
-		WithNumMemtables(2).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(6).
-		WithBaseTableSize(4 << 20).
-		WithCompression(options.None). // chunks are compressed already
-		WithBlockCacheSize(0).
-		WithValueLogFileSize(64 << 20).
-		WithNumCompactors(2).
-		WithNumGoroutines(2).
-		WithCompactL0OnClose(dir != "")
-	var err error
-	for range 2 * (1 + emptyFiles(dir)) { // at each of them Open fails once, and makes it whole
-		var db *badger.DB
-		if db, err = badger.Open(o); err == nil {
-			return db, nil
-		}
-		if isLocked(err) { // perhaps only by a child that was forked at the last try: lockDir waits for that
-			if unlock, err := lockDir(dir); err == nil {
-				unlock()
-				continue
-			}
-		}
-		if !strings.Contains(err.Error(), "Create a new file") {
-			break
-		}
-	}
-	if isLocked(err) {
-		err = inUse(dir)
-	}
-	return nil, openError(dir, err)
-}
-
-func isLocked(err error) bool { return strings.Contains(err.Error(), "Another process is using") }
-
-// emptyFiles counts the files of 0 bytes, which a kill or a cut of the power leaves of a log that was just made.
-func emptyFiles(dir string) (n int) {
-	entries, _ := os.ReadDir(dir) // if it cannot be read, Open says so
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
-			n++
-		}
-	}
-	return n
 }
 
 func storeError(op string, err error, hint string) *Error {

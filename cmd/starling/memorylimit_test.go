@@ -28,5 +28,4 @@ func TestMemoryIsKeptBelowTheLimitOfTheContainer(t *testing.T) {
 	if !strings.Contains(said.String(), "memory is kept below a limit") {
 		t.Errorf("the log says nothing of it: %s", &said)
 	}
-	limitMemory(t.Context(), log, func() (uint64, error) { return 0, memlimit.ErrNoLimit })
 }
