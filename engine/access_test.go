@@ -160,7 +160,12 @@ func TestLockThatOutlivesItsOwner(t *testing.T) {
 	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(lockPatience/20, func() { syscall.Flock(int(d.Fd()), syscall.LOCK_UN) })
+	let := make(chan struct{})
+	defer func() { <-let }() // before d is closed
+	time.AfterFunc(lockPatience/20, func() {
+		defer close(let)
+		syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
+	})
 	db, err := openBadger(dir)
 	if err != nil {
 		t.Fatal(err)

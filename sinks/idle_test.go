@@ -116,6 +116,7 @@ func TestConnectionsClosedWhileIdle(t *testing.T) {
 					for receiver.Open() > 0 {
 						time.Sleep(time.Millisecond)
 					}
+					<-sink.spare.gone // it has seen that too
 				}
 				wantInOrder(t, receiver, 8000)
 			}
