@@ -2,6 +2,7 @@ package reference
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"starling/builtins"
@@ -38,7 +39,7 @@ func stubs(head string, wantValues bool) (string, error) {
 		default:
 			fmt.Fprintf(&b, "\n### %s\n\n", s.Name)
 		}
-		b.WriteString(s.Doc + "\n")
+		b.WriteString(s.Doc + "\n" + arguments(s.Args))
 		for _, m := range s.Members {
 			b.WriteString(member(prefix, m))
 		}
@@ -49,15 +50,20 @@ func stubs(head string, wantValues bool) (string, error) {
 func member(prefix string, m builtins.StubMember) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n#### `%s%s%s`\n\n%s\n", prefix, m.Name, m.Signature, m.Doc)
-	if len(m.Args) > 0 {
-		b.WriteString("\n")
-	}
-	for _, arg := range m.Args {
-		name, text, _ := strings.Cut(arg, ": ")
-		fmt.Fprintf(&b, "- `%s`: %s\n", name, text)
-	}
+	b.WriteString(arguments(slices.DeleteFunc(slices.Clone(m.Arguments), func(a builtins.StubArgument) bool { return !a.Own })))
 	if m.Example != "" {
 		fmt.Fprintf(&b, "\n```python\n%s\n```\n", m.Example)
+	}
+	return b.String()
+}
+
+func arguments(args []builtins.StubArgument) string {
+	var b strings.Builder
+	for i, a := range args {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "- `%s`: %s\n", a.Name, a.Doc)
 	}
 	return b.String()
 }
