@@ -15,10 +15,10 @@ import (
 	"go.starlark.net/starlark"
 )
 
-const (
-	maxScriptFile = 1 << 20
-	maxScriptSet  = 16 << 20
-)
+// MaxScriptFile is how long one file of a script may be.
+const MaxScriptFile = 1 << 20
+
+const maxScriptSet = 16 << 20
 
 // A Library is where scripts come from: a folder that people edit, and the built-in ones below it. A
 // file in the folder shadows the built-in file of the same name.
@@ -94,8 +94,8 @@ func (s *Sources) add(files fs.FS, display string, builtin bool) error {
 		if err != nil || info.IsDir() {
 			return err
 		}
-		if info.Size() > maxScriptFile {
-			return Errorf(CodeScript, display+name, "%d bytes, a file of a script may have %d", info.Size(), maxScriptFile)
+		if info.Size() > MaxScriptFile {
+			return Errorf(CodeScript, display+name, "%d bytes, a file of a script may have %d", info.Size(), MaxScriptFile)
 		}
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
