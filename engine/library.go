@@ -31,6 +31,11 @@ type Library struct {
 	Predeclared starlark.StringDict
 	// TestOnly chooses the test functions that Test runs, by their names; nil means all.
 	TestOnly func(name string) bool
+	// Golden keeps the text of a golden file, by its name in the library; nil means that golden files
+	// are compared with, not written.
+	Golden func(name, text string) error
+	// Statements counts the statements that run, of scripts that are loaded from then on; nil counts none.
+	Statements *Statements
 }
 
 // Sources are all files of a library as they were at one moment. Scripts are made from such a
@@ -154,6 +159,9 @@ func (s *Sources) paths() []string {
 	}
 	return paths
 }
+
+// Shown returns the text of the file that errors, and Statements, call by that name.
+func (s *Sources) Shown(name string) []byte { return s.byDisplay(name) }
 
 // byDisplay returns the text of the file that errors call display.
 func (s *Sources) byDisplay(display string) []byte {
