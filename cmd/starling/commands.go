@@ -23,6 +23,8 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newLint(p)),
 		grouped(write, newDocs(p)),
 		grouped(write, newREPL(p)),
+		grouped(write, newSchema(p)),
+		grouped(write, newLSP(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
 		newBenchPart(p),
