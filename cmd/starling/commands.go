@@ -20,6 +20,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newFormat(p)),
+		grouped(write, newLint(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
 		newBenchPart(p),
