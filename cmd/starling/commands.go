@@ -17,6 +17,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newBackfill(p)),
 		grouped(operate, newState(p)),
 		grouped(operate, newImportState(p)),
+		grouped(write, newInit(p)),
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newFormat(p)),
