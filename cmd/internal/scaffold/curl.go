@@ -2,10 +2,8 @@ package scaffold
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -173,86 +171,6 @@ func (a *curlArgs) draft() (*Draft, error) {
 	return d, nil
 }
 
-// takeURL reads the address: placeholders and values that look like ids or secrets become settings.
-func (d *Draft) takeURL(text string) error {
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	text, _, _ = strings.Cut(text, "#")
-	address, query, _ := strings.Cut(text, "?")
-	scheme, rest, _ := strings.Cut(address, "://")
-	host, path, _ := strings.Cut(rest, "/")
-	if i := strings.LastIndexByte(host, '@'); i >= 0 {
-		d.takeUser(host[:i])
-		host = host[i+1:]
-	}
-	if scheme != "https" && scheme != "http" || host == "" {
-		return errors.New("the URL of the curl line is none of http or https")
-	}
-	if u, err := url.Parse("https://" + host); err != nil || strings.ContainsAny(host, "{}$<> ") || u.Hostname() == "" {
-		d.todo("what is the address of the API? The curl line has a placeholder in it")
-	} else {
-		d.Request.Base = "https://" + host
-		if scheme == "http" && (u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.")) {
-			d.Request.Base = "http://" + host
-		}
-	}
-	for _, part := range strings.Split(path, "/") {
-		d.takePart(part)
-	}
-	for pair := range strings.SplitSeq(query, "&") {
-		if pair != "" {
-			name, value, _ := strings.Cut(pair, "=")
-			d.takeParam(&d.Request.Params, unescape(name), unescape(value))
-		}
-	}
-	return nil
-}
-
-func unescape(text string) string {
-	if plain, err := url.QueryUnescape(text); err == nil {
-		return plain
-	}
-	return text
-}
-
-func (d *Draft) takePart(part string) {
-	plain, err := url.PathUnescape(part)
-	if err != nil {
-		plain = part
-	}
-	p := Part{Text: part}
-	before := ""
-	if n := len(d.Request.Path); n > 0 {
-		before = strings.TrimSuffix(d.Request.Path[n-1].Text, "s")
-	}
-	switch name := placeholderName(plain); {
-	case name != "":
-		p = Part{Setting: identifier(name), Sample: "example"}
-	case uuidForm.MatchString(plain):
-		p = Part{Setting: identifier(before + "_id"), Sample: "00000000-0000-0000-0000-000000000000"}
-	case secretValue(plain):
-		d.hide(plain)
-		p = Part{Setting: identifier(before + "_id"), Sample: "example"}
-	}
-	d.Request.Path = append(d.Request.Path, p)
-}
-
-// takeParam adds a parameter. A secret is noted and not kept.
-func (d *Draft) takeParam(to *[]Param, name, value string) {
-	p := Param{Name: name, Value: value}
-	switch at := placeholderName(value); {
-	case secretName(name) || secretValue(value) && !strings.Contains(strings.ToLower(name), "cursor") && !pagingName(name):
-		if at == "" {
-			d.hide(value)
-		}
-		p.Value, p.Setting, p.Secret = "", identifier(name), true
-	case at != "":
-		p.Value, p.Setting = "", identifier(at)
-	}
-	*to = append(*to, p)
-}
-
 func (d *Draft) takeUser(user string) {
 	name, password, _ := strings.Cut(user, ":")
 	d.hide(unescape(password))
@@ -307,62 +225,4 @@ func (d *Draft) takeAuthorization(value string) {
 	default:
 		d.Request.Auth = Auth{Kind: "key", Header: "Authorization", Prefix: scheme + " "}
 	}
-}
-
-// takeData puts the data where it belongs: into the query, a JSON body or a form.
-func (a *curlArgs) takeData(d *Draft) {
-	text := strings.Join(a.data, "&")
-	switch {
-	case text == "":
-		return
-	case strings.HasPrefix(text, "@"):
-		d.todo("the curl line sends a file: what is in it?")
-		return
-	case json.Valid([]byte(text)) && strings.HasPrefix(strings.TrimSpace(text), "{") && !a.get:
-		d.Request.JSON = d.takeJSON(text)
-		return
-	}
-	to := &d.Request.Form
-	if a.get || d.Request.Method == "GET" {
-		to = &d.Request.Params
-	}
-	for pair := range strings.SplitSeq(text, "&") {
-		name, value, found := strings.Cut(pair, "=")
-		if !found && to == &d.Request.Form {
-			d.todo("the curl line sends a body that is neither JSON nor a form: what is it?")
-			d.hide(text)
-			d.Request.Form = nil
-			return
-		}
-		d.takeParam(to, unescape(name), unescape(value))
-	}
-}
-
-// takeJSON takes secrets out of a body.
-func (d *Draft) takeJSON(text string) string {
-	var doc map[string]any
-	if json.Unmarshal([]byte(text), &doc) != nil {
-		return ""
-	}
-	if d.scrubJSON(doc) {
-		out, _ := json.Marshal(doc)
-		d.todo("the body has secrets in it, which are taken out: how else can the API be signed in to? JSON cannot hold a setting that is a secret")
-		return string(out)
-	}
-	return text
-}
-
-func (d *Draft) scrubJSON(doc map[string]any) (found bool) {
-	for name, v := range doc {
-		switch v := v.(type) {
-		case string:
-			if secretName(name) || secretValue(v) {
-				d.hide(v)
-				doc[name], found = "", true
-			}
-		case map[string]any:
-			found = d.scrubJSON(v) || found
-		}
-	}
-	return found
 }

@@ -41,7 +41,7 @@ func (doc *document) takeAnswer(d *Draft, op map[string]any) {
 		}
 	}
 	media := doc.jsonIn(doc.object(response["content"]))
-	if media == nil && response["schema"] != nil { // Swagger 2
+	if media == nil && (response["schema"] != nil || response["examples"] != nil) { // Swagger 2
 		media = map[string]any{"schema": response["schema"]}
 		if example, ok := doc.object(response["examples"])["application/json"]; ok {
 			media["example"] = example

@@ -120,7 +120,7 @@ func (d *Draft) cursorOf(key, name string) Paging {
 	}
 	switch plain := notName.ReplaceAllString(strings.ToLower(name), ""); plain {
 	case "nextpagetoken":
-		p.Param = "pageToken"
+		p.Param = map[bool]string{true: "page_token", false: "pageToken"}[strings.Contains(name, "_")]
 	case "nextcursor", "endcursor":
 		p.Param = "cursor"
 	case "next":

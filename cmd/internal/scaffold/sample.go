@@ -281,16 +281,6 @@ func (s *Sample) distinct(name string) bool {
 	return true
 }
 
-// differentRows counts the rows that are not the same, byte for byte.
-func (s *Sample) differentRows() int {
-	seen := map[string]bool{}
-	for _, row := range s.records {
-		text, _ := json.Marshal(row)
-		seen[string(text)] = true
-	}
-	return len(seen)
-}
-
 // timeOf returns the time of a row, and whether it has one that can be read.
 func (s *Sample) timeOf(row int, f *Field) (time.Time, bool) {
 	v, ok := s.records[row][f.Name]

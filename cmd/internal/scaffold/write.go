@@ -176,6 +176,9 @@ func (w *writer) takeSettings() {
 	default:
 		w.todo("how is the API signed in to? http.bearer, http.basic, http.api_key, oauth.client_credentials and http.signed are the ways")
 	}
+	for _, p := range slices.Concat(r.Headers, r.Form) {
+		w.valueOf(p)
+	}
 	var parts, args []string
 	for _, p := range r.Path {
 		if p.Setting == "" {

@@ -119,7 +119,7 @@ func (w *writer) writeTable(b *strings.Builder) {
 		fmt.Fprintf(b, "    time = field(%s).time(%s),\n", quote(w.time.Name), map[string]string{"time_seconds": `"epoch"`, "time_ms": `"epoch_ms"`}[w.time.Kind])
 	}
 	if w.key == nil {
-		comment(b, "    ", "TODO: "+w.todo("which fields make a row the same row, so that it is sent once? Without key = […] two rows with the same event count as one"))
+		comment(b, "    ", "TODO: "+w.todo("which fields make a row the same row, so that it is sent once? Without key = […] what comes twice is sent twice"))
 	} else {
 		if keyName(w.key.Name) < 10 {
 			comment(b, "    ", "TODO: "+w.todo("is %s what makes a row the same row?", w.key.Name))

@@ -3,6 +3,7 @@ package scaffold
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -38,17 +39,14 @@ func (w *writer) test() string {
 	}
 	w.writeAnswers(&b)
 	b.WriteString("    got = t.pull()\n    t.equal(got.error, None)\n")
-	count := w.Sample.differentRows()
-	if w.key != nil {
-		count = w.Sample.Count
-	}
+	count := w.Sample.Count
 	fmt.Fprintf(&b, "    t.equal(len(got.events), %d)\n", count)
 	if w.Request.Auth.Kind == "bearer" || w.Request.Auth.Kind == "key" {
 		header, prefix := cmp.Or(w.Request.Auth.Header, "Authorization"), w.Request.Auth.Prefix
 		if w.Request.Auth.Kind == "bearer" {
 			header, prefix = "Authorization", "Bearer "
 		}
-		fmt.Fprintf(&b, "    t.equal(got.requests[%d].headers[%s], %s)\n", asked, quote(header), quote(prefix+fake))
+		fmt.Fprintf(&b, "    t.equal(got.requests[%d].headers[%s], %s)\n", asked, quote(http.CanonicalHeaderKey(header)), quote(prefix+fake))
 	}
 	if count > 0 {
 		fmt.Fprintf(&b, "    t.equal(got.events[0].tag, %s)\n", quote(w.Tag))
