@@ -19,6 +19,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newImportState(p)),
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
+		grouped(write, newCertify(p)),
 		grouped(write, newFormat(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
