@@ -21,6 +21,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newTest(p)),
 		grouped(write, newCertify(p)),
 		grouped(write, newFormat(p)),
+		grouped(write, newLint(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
 		newBenchPart(p),
