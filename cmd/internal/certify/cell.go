@@ -111,6 +111,9 @@ func (a *API) cells(plain *outcome) (cells []*Cell) {
 		{"timeout", "no answer in time"}, {"reset", "a connection reset"}, {"truncated", "half of its JSON"}, {"html", "HTML with status 200"}} {
 		for _, one := range chosen(plain.log) {
 			for _, lasts := range []string{once, onePull} {
+				if lasts == once && one.Number > 2 { // what is sent again inside http is the same everywhere
+					continue
+				}
 				add(Cell{Name: f.name, Fault: &Fault{f.kind, one.Number, lasts}, When: fmt.Sprintf("when %s gets %s, %s", one.words(), f.kind, lasts)})
 			}
 		}

@@ -55,6 +55,9 @@ func Run(ctx context.Context, script Script, api *API, wanted func(name string) 
 		}
 		report.Pulls += len(o.pulls)
 		report.add(j.verdict(o))
+		if script.First && !report.Verdicts[len(report.Verdicts)-1].OK() {
+			break
+		}
 	}
 	report.finish()
 	return report, nil

@@ -65,6 +65,9 @@ func (j *judge) verdict(o *outcome) Verdict {
 	case o.ended != nil:
 		v.Result = Died
 		v.Text = j.died(o, &v, len(lost))
+	case len(lost) > 0 && o.restless:
+		v.Result = Stuck
+		v.Text = fmt.Sprintf("sends rows again and again%%WHEN%%, and %s not sent%s", many(len(lost), "row is", "rows are"), j.withCursor(&v, o, nil))
 	case len(lost) > 0:
 		v.Result = Lost
 		v.Text = j.losing(o, &v, lost)
@@ -132,7 +135,15 @@ func (j *judge) died(o *outcome, v *Verdict, lost int) string {
 	if len(text) > 400 {
 		text = text[:400] + "…"
 	}
-	return fmt.Sprintf("no pull goes well any more%%WHEN%%, and %s not sent: %s", many(lost, "row is", "rows are"), text)
+	text = fmt.Sprintf("no pull goes well any more%%WHEN%%, and %s not sent: %s", many(lost, "row is", "rows are"), text)
+	if o.cell.Expire > 0 {
+		for _, one := range o.log {
+			if one.SignIn {
+				return text + fmt.Sprintf("; it signed in at %s, and not again", j.place(v, one.At))
+			}
+		}
+	}
+	return text
 }
 
 func (j *judge) silent(o *outcome, v *Verdict) string {

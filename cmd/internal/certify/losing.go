@@ -24,7 +24,13 @@ func (j *judge) losing(o *outcome, v *Verdict, lost []*Row) string {
 		}
 	}
 	if len(asked) > 0 {
-		return text + j.broken(v, o, asked[0])
+		one := asked[0]
+		for _, again := range asked { // after the retries
+			if again.Pull == one.Pull {
+				one = again
+			}
+		}
+		return text + j.broken(v, o, one)
 	}
 	return text + j.notAsked(v, o, lost)
 }
@@ -156,6 +162,14 @@ func (j *judge) notAsked(v *Verdict, o *outcome, lost []*Row) string {
 	if late := j.late(lost); late != "" {
 		text += "; " + late
 	}
+	if o.cell.Skew != 0 {
+		for _, line := range j.source.clocks {
+			text += fmt.Sprintf("; %s goes by this machine's clock, api.now() by the API's", j.line(v, j.file, line))
+		}
+	}
+	for _, line := range j.source.ranges {
+		text += fmt.Sprintf("; ranges are made at %s", j.line(v, j.file, line))
+	}
 	return text + j.withCursor(v, o, nil)
 }
 
@@ -216,7 +230,19 @@ func (j *judge) lastSet(v *Verdict, o *outcome, one *served) string {
 		}
 		for _, s := range slices.Backward(p.steps) {
 			if s.Kind == "set" && s.At != nil {
-				return fmt.Sprintf("cursor %q is set at %s", s.Cursor, j.place(v, s.At))
+				text := fmt.Sprintf("cursor %q is set at %s", s.Cursor, j.place(v, s.At))
+				if s.At.File != j.file {
+					return text
+				}
+				for i, line := range j.source.origins[s.At.Line] {
+					if i == 0 {
+						text += ", to what comes from "
+					} else {
+						text += ", "
+					}
+					text += j.line(v, j.file, line)
+				}
+				return text
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,18 +19,20 @@ type Script struct {
 	Name     string
 	Settings map[string]any
 	Limits   engine.Limits
+	First    bool // stop at the first cell that is not in order
 }
 
 // An outcome is what pulls came to in one cell.
 type outcome struct {
-	cell    *Cell
-	pulls   []pulled
-	log     []*served
-	commits int
-	events  []map[string]string // the values of each event, by path
-	ended   error               // why it never came to rest; nil if it did
-	endless bool
-	quiet   bool // a pull went well while every answer was broken
+	cell     *Cell
+	pulls    []pulled
+	log      []*served
+	commits  int
+	events   []map[string]string // the values of each event, by path
+	ended    error               // why it never came to rest; nil if it did
+	endless  bool                // it asked without end
+	restless bool                // new events came without end
+	quiet    bool                // a pull went well while every answer was broken
 }
 
 type pulled struct {
@@ -42,8 +45,9 @@ type pulled struct {
 
 // Limits of one cell.
 const (
-	mostPulls = 60
+	mostPulls = 40
 	pullTime  = 20 * time.Second
+	mostTimes = 6 // events of a row
 	failures  = 6 // pulls in a row, with nothing broken any more
 	settleAge = 26 * time.Hour
 )
@@ -82,9 +86,10 @@ func (s *server) follow(at *engine.Statement) {
 	if len(s.log) == 0 {
 		return
 	}
-	last := s.log[len(s.log)-1]
-	if last.Pull == s.pull && len(last.Then) < 12 && (len(last.Then) == 0 || last.Then[len(last.Then)-1] != at.Line) {
-		last.Then = append(last.Then, at.Line)
+	for _, one := range s.log[max(0, len(s.log)-2):] { // the page that the loop has, and the one that was asked for ahead
+		if one.Pull == s.pull && len(one.Then) < 24 && !slices.Contains(one.Then, at.Line) {
+			one.Then = append(one.Then, at.Line)
+		}
 	}
 }
 
@@ -134,8 +139,8 @@ func (r *runner) pulls(ctx context.Context, trial *engine.Trial, s *server, o *o
 		case failed == failures:
 			o.ended = p.err
 			return nil
-		case n == mostPulls:
-			o.ended = fmt.Errorf("new events after %d pulls still", n)
+		case n == mostPulls || over && len(o.events) > mostTimes*len(r.api.rows()):
+			o.restless = true
 			return nil
 		}
 		step := r.api.Period
