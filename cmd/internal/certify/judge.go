@@ -71,11 +71,18 @@ func (j *judge) verdict(o *outcome) Verdict {
 	case len(lost) > 0:
 		v.Result = Lost
 		v.Text = j.losing(o, &v, lost)
+		if t.strange > 0 && o.cell.Change == nil {
+			v.Text += fmt.Sprintf("; %s of no row that the API had", many(t.strange, "event is", "events are"))
+		}
 	case o.quiet:
 		v.Result = Silent
 		v.Text = j.silent(o, &v)
 	default:
 		j.repeated(o, t, &v)
+		if o.restless {
+			v.Result, v.Warning = Stuck, false
+			v.Text = strings.Replace(v.Text, "more than once", "again with every pull", 1)
+		}
 	}
 	if v.Text != "" && o.cell.When != "" {
 		v.Text = strings.Replace(v.Text, "%WHEN%", " "+o.cell.When, 1)
@@ -166,7 +173,8 @@ func (j *judge) repeated(o *outcome, t tally, v *Verdict) {
 		return
 	}
 	v.Result, v.Warning = Repeated, !j.source.keyed || o.cell.Old
-	v.Text = fmt.Sprintf("sends %s more than once%%WHEN%%, such as %s, %d times", rowsOf(len(twice), len(j.api.rows())), twice[0].ID, t.times[twice[0].ID])
+	most := slices.MaxFunc(twice, func(a, b *Row) int { return t.times[a.ID] - t.times[b.ID] })
+	v.Text = fmt.Sprintf("sends %s more than once%%WHEN%%, such as %s, %d times", rowsOf(len(twice), len(j.api.rows())), most.ID, t.times[most.ID])
 	for _, p := range o.pulls {
 		for _, s := range p.steps {
 			if s.Kind == "stage" && s.At != nil {

@@ -57,8 +57,8 @@ func likeTime(like any, at time.Time) any {
 			return strconv.FormatInt(likeTime(n, at).(int64), 10)
 		}
 		for _, layout := range layouts {
-			if _, err := time.Parse(layout, v); err == nil {
-				return at.UTC().Format(strings.TrimSuffix(layout, ".999999999"))
+			if was, err := time.Parse(layout, v); err == nil {
+				return at.In(was.Location()).Format(strings.Replace(layout, ".999999999", "", 1))
 			}
 		}
 	}
