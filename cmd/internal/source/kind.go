@@ -143,9 +143,17 @@ func (f *File) definitionKind(d Definition, depth int) string {
 		if by.Name == d.Ident {
 			return "function"
 		}
-		if d.Ident.Name == "t" && strings.HasSuffix(f.Name, "_test.star") {
-			return "t"
-		}
+		return f.paramKind(d.Ident)
+	case *syntax.LambdaExpr:
+		return f.paramKind(d.Ident)
+	}
+	return ""
+}
+
+// paramKind is the kind of a parameter: only in tests is one known by its name.
+func (f *File) paramKind(id *syntax.Ident) string {
+	if id.Name == "t" && strings.HasSuffix(f.Name, "_test.star") {
+		return "t"
 	}
 	return ""
 }
