@@ -72,10 +72,7 @@ func (p *program) certify(ctx context.Context, name, dir, only string, asJSON bo
 // certified reads a script and what its file of tests declares.
 func (p *program) certified(ctx context.Context, name, dir string) (certify.Script, *certify.API, error) {
 	if dir == "" && exists(name) {
-		dir, name = filepath.Split(name)
-		if dir == "" {
-			dir = "."
-		}
+		dir, name = filepath.Dir(name), filepath.Base(name)
 	}
 	name = strings.TrimSuffix(name, ".star") + ".star"
 	limits := engine.Limits{}.WithDefaults()

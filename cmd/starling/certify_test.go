@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,4 +67,30 @@ func certifyFinds(t *testing.T, m mistake, cell string) string {
 		return fmt.Sprintf("is found, but not at line %d: %s", m.line, v.Text)
 	}
 	return "there is no cell " + cell
+}
+
+// TestTheBuiltInScriptsAreCertified tries some cells; STARLING_CERTIFY=. in the environment tries all, as .ci/nightly does.
+func TestTheBuiltInScriptsAreCertified(t *testing.T) {
+	t.Parallel()
+	only := regexp.MustCompile(cmp.Or(os.Getenv("STARLING_CERTIFY"), "^(empty-page|html-for-good|kill-at-commit)$"))
+	sources, err := builtinSources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range sources.Scripts() {
+		p := &program{}
+		script, api, err := p.certified(t.Context(), name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := certify.Run(t.Context(), script, api, only.MatchString)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range report.Verdicts {
+			if v.Result != certify.InOrder {
+				t.Errorf("%s: %s: %s", name, v.Name, v.Text)
+			}
+		}
+	}
 }

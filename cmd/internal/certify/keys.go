@@ -30,7 +30,8 @@ func take[T any](k *keys, key string, fallback T, want string) T {
 	}
 	t, ok := v.(T)
 	if !ok {
-		k.fail(key, "got %s, want %s", text(v), want)
+		got, _ := json.Marshal(v) // it was JSON
+		k.fail(key, "got %s, want %s", got, want)
 		return fallback
 	}
 	return t

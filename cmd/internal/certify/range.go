@@ -25,8 +25,8 @@ var compared = regexp.MustCompile(`(?i)(\w+)\s*(\bge\b|\bgt\b|\ble\b|\blt\b|\beq
 
 // Words in the names of parameters that begin, or end, a range.
 var (
-	begins = regexp.MustCompile(`(?i)from|since|start|begin|after|newer|min|[._\[]g[te]\b|oldest`)
-	ends   = regexp.MustCompile(`(?i)^to$|until|end|before|older|max|till|[._\[]l[te]\b|latest|_to$|[a-z]To$`)
+	begins = regexp.MustCompile(`(?i)from|since|start|begin|after|newer|min|[._\[]gt?e?\b|oldest`)
+	ends   = regexp.MustCompile(`(?i)^to$|until|end|before|older|max|till|[._\[]lt?e?\b|latest|_to$|[a-z]To$`)
 )
 
 // rangeOf reads what rows a request asks for.
