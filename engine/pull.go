@@ -226,7 +226,7 @@ func (p *Pull) stage(table *Table, at time.Time, body []byte, clean bool) error 
 		}
 	}
 	if p.told != nil {
-		if err := p.told(Step{Kind: "stage", Event: string(body)}); err != nil {
+		if err := p.told(Step{Kind: "stage"}); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,6 @@ type Step struct {
 	Cursor string     // that was set
 	Value  string     // its JSON
 	Moved  bool       // a commit: cursors are part of it
-	Event  string     // the body that was staged
 }
 
 // A Tried is what a pull of a trial came to.

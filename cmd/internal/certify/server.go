@@ -56,7 +56,6 @@ type server struct {
 	states []state
 	epoch  int // of tokens
 	failed bool
-	healed int // the pull from which on nothing is broken any more; 0 while it is not known
 }
 
 func (s *server) begin(pull int, cancel context.CancelCauseFunc) {
