@@ -23,6 +23,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newFormat(p)),
 		grouped(write, newLint(p)),
 		grouped(write, newDocs(p)),
+		grouped(write, newREPL(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
 		newBenchPart(p),
