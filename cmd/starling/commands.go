@@ -20,6 +20,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newInit(p)),
 		grouped(write, newPull(p)),
 		grouped(write, newTest(p)),
+		grouped(write, newCertify(p)),
 		grouped(write, newFormat(p)),
 		grouped(write, newLint(p)),
 		grouped(write, newDocs(p)),
