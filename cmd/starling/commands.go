@@ -22,6 +22,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newFormat(p)),
 		grouped(write, newLint(p)),
 		grouped(write, newDocs(p)),
+		grouped(write, newMCP(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
 		newBenchPart(p),
