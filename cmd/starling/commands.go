@@ -24,6 +24,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(write, newFormat(p)),
 		grouped(write, newLint(p)),
 		grouped(write, newDocs(p)),
+		grouped(write, newMCP(p)),
 		grouped(write, newREPL(p)),
 		grouped(write, newSchema(p)),
 		grouped(write, newLSP(p)),
