@@ -57,12 +57,15 @@ func (a *signedAuth) sign(p *engine.Pull, thread *starlark.Thread, r *request, h
 	addHeader(h, signed.private)
 	signed.open.Del("Date") // is no secret, and common
 	redactor := p.Env().Redactor
+	var added []string // what was a secret before stays one
 	for _, values := range signed.open {
-		redactor.Add(values[0])
+		if redactor.Add(values[0]) {
+			added = append(added, values[0])
+		}
 	}
 	return func() {
-		for _, values := range signed.open {
-			redactor.Remove(values[0])
+		for _, value := range added {
+			redactor.Remove(value)
 		}
 	}, nil
 }

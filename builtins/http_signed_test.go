@@ -96,6 +96,18 @@ func TestWhatIsSentAgainIsSignedAgain(t *testing.T) {
 	})
 }
 
+func TestASecretThatIsASignatureTooStaysOne(t *testing.T) {
+	t.Parallel()
+	n := newNetTest(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) })
+	n.env.Redactor.Add("known before")
+	if _, err := n.pullOnce(t, `base, auth = http.signed(lambda request: {"X": "known before"})`, `api.get("/")`); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.env.Redactor.Redact("known before"); got != engine.Sanitized {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSignaturesThatAreWrong(t *testing.T) {
 	t.Parallel()
 	n := newNetTest(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a signature") })

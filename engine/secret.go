@@ -68,20 +68,21 @@ const minSecret = 6
 
 // Add makes text a known secret, also as URLs, forms, JSON, HTML and base64 write it, and each line of
 // it, if it has several.
-func (r *Redactor) Add(text string) {
+func (r *Redactor) Add(text string) (added bool) {
 	if len(text) < minSecret {
-		return
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known[text] {
-		return
+		return false
 	}
 	if r.known == nil {
 		r.known = map[string]bool{}
 	}
 	r.known[text] = true
 	r.rebuild()
+	return true
 }
 
 // Remove makes text no longer a known secret: a token that has expired.

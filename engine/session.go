@@ -10,8 +10,8 @@ import (
 
 // A Session evaluates what a person types, one statement after the other, with what a script of the
 // configuration has: its settings, limits, network rules and quotas. A statement that names config, oauth
-// or http.client runs as the top level of a script does, any other as in a pull, so that none both gets an
-// answer and chooses by it which host to ask. Nothing is delivered, and what is committed is forgotten at
+// or http.client runs as the top level of a script does, any other as in a pull. So does one with a name that
+// may hold an answer: an answer must not choose which host to ask. Nothing is delivered, and what is committed is forgotten at
 // the session's end.
 type Session struct {
 	env     *Env
@@ -20,7 +20,8 @@ type Session struct {
 	loading *starlark.Thread
 	pulling *starlark.Thread
 	globals starlark.StringDict
-	text    []byte // what was typed last, for errors
+	pulled  map[string]bool // names that may hold what an API has answered
+	text    []byte          // what was typed last, for errors
 }
 
 // OpenSession makes a session. With a service it begins with all that the service's script has made at its
@@ -31,7 +32,7 @@ func OpenSession(ctx context.Context, config *Config, service string, o Options)
 		return nil, err
 	}
 	library := e.library(config)
-	s := &Session{env: env, globals: maps.Clone(library.names())}
+	s := &Session{env: env, globals: maps.Clone(library.names()), pulled: map[string]bool{}}
 	s.load = &Load{Settings: NewSettings(nil), Env: env, Collector: "session"}
 	if service != "" {
 		if err := s.loadService(config, service, library, sources); err != nil {
@@ -103,8 +104,10 @@ func (s *Session) Run(ctx context.Context, f *syntax.File) (string, error) {
 	defer end(nil)
 	s.pull.ctx = ctx
 	thread := s.pulling
-	if declares(f) {
+	if declares(f) && !s.fromAnswers(f) {
 		thread = s.loading
+	} else {
+		defer s.note(f)
 	}
 	thread.Uncancel()
 	text, err := watched(ctx, end, s.env, thread, s.env.Limits.Steps, func() (string, error) { return s.run(thread, f) })
@@ -131,6 +134,47 @@ func declares(f *syntax.File) bool {
 		return !found
 	})
 	return found
+}
+
+// fromAnswers reports whether a statement has a name that may hold an answer.
+func (s *Session) fromAnswers(f *syntax.File) bool {
+	found := false
+	eachIdent(f, func(id *syntax.Ident) { found = found || s.pulled[id.Name] })
+	return found
+}
+
+// note keeps the names that a statement may have put answers into: those that it binds, and lists, dicts and sets that it names.
+func (s *Session) note(f *syntax.File) {
+	if s.pull.Stats.Requests == 0 {
+		return
+	}
+	s.pulled["_"] = true
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignStmt:
+			eachIdent(n.LHS, func(id *syntax.Ident) { s.pulled[id.Name] = true })
+		case *syntax.ForStmt:
+			eachIdent(n.Vars, func(id *syntax.Ident) { s.pulled[id.Name] = true })
+		case *syntax.DefStmt:
+			s.pulled[n.Name.Name] = true
+		}
+		return true
+	})
+	eachIdent(f, func(id *syntax.Ident) {
+		switch s.globals[id.Name].(type) {
+		case *starlark.List, *starlark.Dict, *starlark.Set:
+			s.pulled[id.Name] = true
+		}
+	})
+}
+
+func eachIdent(n syntax.Node, f func(*syntax.Ident)) {
+	syntax.Walk(n, func(n syntax.Node) bool {
+		if id, ok := n.(*syntax.Ident); ok {
+			f(id)
+		}
+		return true
+	})
 }
 
 func (s *Session) run(thread *starlark.Thread, f *syntax.File) (string, error) {

@@ -98,7 +98,7 @@ func (p *program) formatted(r formatReport, f formatFlags) error {
 
 // formatFile formats a file in place, if it may.
 func (p *program) formatFile(file string, f formatFlags) (formatFile, error) {
-	before, err := os.ReadFile(file)
+	before, err := readScript(file)
 	if err != nil {
 		return formatFile{}, err
 	}
@@ -119,12 +119,9 @@ func (p *program) formatFile(file string, f formatFlags) (formatFile, error) {
 // formatInput formats what stands on standard input.
 func (p *program) formatInput(f formatFlags) error {
 	const name = "standard input"
-	before, err := io.ReadAll(io.LimitReader(os.Stdin, engine.MaxScriptFile+1))
+	before, err := readBounded(name, os.Stdin)
 	if err != nil {
-		return &failure{exitOther, err}
-	}
-	if len(before) > engine.MaxScriptFile {
-		return &failure{exitWrong, fmt.Errorf("%s: a file of a script may have %d bytes", name, engine.MaxScriptFile)}
+		return err
 	}
 	after, err := formatSource(name, before)
 	if err != nil {
@@ -152,6 +149,27 @@ func formatSource(name string, text []byte) ([]byte, error) {
 		return nil, errors.New(engine.DescribeScriptError(err, func(string) []byte { return text }))
 	}
 	return after, nil
+}
+
+func readScript(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(file, f)
+}
+
+// readBounded reads a script, which may not be longer than one that runs.
+func readBounded(name string, r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, engine.MaxScriptFile+1))
+	switch {
+	case err != nil:
+		return nil, &failure{exitOther, err}
+	case len(text) > engine.MaxScriptFile:
+		return nil, &failure{exitWrong, fmt.Errorf("%s: a file of a script may have %d bytes", name, engine.MaxScriptFile)}
+	}
+	return text, nil
 }
 
 // starFiles returns the files that arguments name; of a folder, all scripts in it that are not hidden.

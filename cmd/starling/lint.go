@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -82,9 +81,9 @@ func (p *program) lint(args []string, asJSON bool) error {
 func eachScript(args []string, f func(display, name string, text []byte, reader *source.Reader)) error {
 	switch {
 	case len(args) == 1 && args[0] == "-":
-		text, err := io.ReadAll(io.LimitReader(os.Stdin, engine.MaxScriptFile))
+		text, err := readBounded("standard input", os.Stdin)
 		if err != nil {
-			return &failure{exitOther, err}
+			return err
 		}
 		return readWith(nil, func(r *source.Reader) { f("standard input", "input.star", text, r) })
 	case len(args) == 0 && !exists("scripts"):
@@ -97,7 +96,7 @@ func eachScript(args []string, f func(display, name string, text []byte, reader 
 		return err
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := readScript(file)
 		if err != nil {
 			return &failure{exitWrong, err}
 		}

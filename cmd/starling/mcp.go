@@ -41,7 +41,7 @@ func (p *program) serveMCP(ctx context.Context, live bool) error {
 	addTool(s, p, "lint", "Finds mistakes in scripts that load, and then do not do what they seem to; each has a place, and mostly a fix.",
 		func(in filesInput) []string { return files(in.Files) }, "lint", "--json")
 	addTool(s, p, "fmt", "Lays scripts out in the one form, and writes them; with check it only says which files would change.",
-		func(in formatInput) []string { return append(boolean("check", in.Check), files(in.Files)...) }, "fmt", "--json")
+		func(in formatInput) []string { return append(boolean("check", in.Check), files(in.named())...) }, "fmt", "--json")
 	addTool(s, p, "test", "Runs the tests of scripts (X_test.star for X.star) against canned answers, offline.",
 		func(in testInput) []string {
 			args := slices.Concat(flags("run", in.Run), flags("scripts", in.Scripts), boolean("cover", in.Cover), boolean("update", in.Update))
@@ -72,6 +72,14 @@ type filesInput struct {
 type formatInput struct {
 	Files []string `json:"files" jsonschema:"scripts, or folders of them"`
 	Check bool     `json:"check,omitempty" jsonschema:"write nothing"`
+}
+
+// named is never empty: without a file, fmt reads standard input.
+func (in formatInput) named() []string {
+	if len(in.Files) == 0 {
+		return []string{"scripts"}
+	}
+	return in.Files
 }
 
 type testInput struct {

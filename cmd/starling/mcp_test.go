@@ -121,6 +121,9 @@ func TestMCPSession(t *testing.T) {
 			t.Errorf("a file called %s: %d %s %s", name, code, output, messages)
 		}
 	}
+	if code, output, messages := callTool(t, session, "fmt", map[string]any{"files": []string{}, "check": true}); code != exitOK || !strings.Contains(output, "scripts") {
+		t.Errorf("fmt of no files: %d %s %s", code, output, messages)
+	}
 	if found, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "test", Arguments: map[string]any{"files": 5}}); err == nil && !found.IsError {
 		t.Error("a wrong argument is accepted")
 	}

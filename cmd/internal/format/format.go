@@ -52,18 +52,37 @@ func hideBytes(name string, text []byte) (hidden []byte, literals *strings.Repla
 		})
 	}
 	slices.SortFunc(found, func(a, b *syntax.Literal) int {
-		return cmp.Or(cmp.Compare(b.TokenPos.Line, a.TokenPos.Line), cmp.Compare(b.TokenPos.Col, a.TokenPos.Col))
+		return cmp.Or(cmp.Compare(a.TokenPos.Line, b.TokenPos.Line), cmp.Compare(a.TokenPos.Col, b.TokenPos.Col))
 	})
-	lines := strings.SplitAfter(string(text), "\n")
+	var out strings.Builder
 	var pairs []string
-	for i, lit := range found { // from the end, so that places stay true
-		at := lit.TokenPos
-		rest := []rune(strings.Join(lines[at.Line-1:], ""))
+	rest, line, col := string(text), int32(1), int32(1) // rest begins at line and col
+	for i, lit := range found {
+		n := bytesUntil(rest, line, col, lit.TokenPos)
 		placeholder := fmt.Sprintf("literal_%d_of_the_formatter", i)
-		lines = append(lines[:at.Line-1:at.Line-1], string(rest[:at.Col-1])+placeholder+strings.TrimPrefix(string(rest[at.Col-1:]), lit.Raw))
+		out.WriteString(rest[:n] + placeholder)
 		pairs = append(pairs, placeholder, lit.Raw)
+		rest = strings.TrimPrefix(rest[n:], lit.Raw)
+		_, end := lit.Span()
+		line, col = end.Line, end.Col
 	}
-	return []byte(strings.Join(lines, "")), strings.NewReplacer(pairs...)
+	out.WriteString(rest)
+	return []byte(out.String()), strings.NewReplacer(pairs...)
+}
+
+// bytesUntil returns how many bytes of text, which begins at line and col, stand before a place.
+func bytesUntil(text string, line, col int32, at syntax.Position) int {
+	for i, r := range text {
+		switch {
+		case line == at.Line && col == at.Col:
+			return i
+		case r == '\n':
+			line, col = line+1, 1
+		default:
+			col++
+		}
+	}
+	return len(text)
 }
 
 // Diff returns what changes between two texts of a file, in unified form; nothing if they are equal.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -36,6 +37,18 @@ func TestWhatIsNotSureIsAnError(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: got %q, %v, want an error that begins with %s", c.text, got, err, c.want)
 		}
+	}
+}
+
+// TestManyBytes allocates for each literal, not for each the rest of the file.
+func TestManyBytes(t *testing.T) {
+	text := []byte("x = [" + strings.Repeat(`b"a", `, 3000) + "]\n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	hideBytes("x.star", text)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 10<<20 {
+		t.Errorf("%d bytes are allocated for a file of %d", got, len(text))
 	}
 }
 

@@ -21,7 +21,22 @@ func (f *File) kind(e syntax.Expr, depth int) string {
 	if e == nil || depth == 0 {
 		return ""
 	}
-	depth--
+	key := kindKey{e, depth}
+	kind, ok := f.kinds[key]
+	if !ok {
+		kind = f.exprKind(e, depth-1)
+		f.kinds[key] = kind
+	}
+	return kind
+}
+
+// A kindKey is a question that is answered once: a name with many definitions is asked for at each of them.
+type kindKey struct {
+	expr  syntax.Expr
+	depth int
+}
+
+func (f *File) exprKind(e syntax.Expr, depth int) string {
 	switch e := Inner(e).(type) {
 	case *syntax.Literal:
 		return literalKinds[e.Token]
@@ -117,7 +132,7 @@ func (f *File) identKind(id *syntax.Ident, depth int) string {
 	kind := ""
 	for i, d := range f.Defs[v] {
 		k := f.definitionKind(d, depth)
-		if i > 0 && k != kind {
+		if k == "" || i > 0 && k != kind {
 			return ""
 		}
 		kind = k

@@ -51,6 +51,7 @@ type File struct {
 	Defs    map[*syntax.Ident][]Definition    // by the first identifier of a variable
 	Uses    map[*syntax.Ident][]*syntax.Ident // that read it
 	reader  *Reader
+	kinds   map[kindKey]string
 }
 
 // A Definition is a place where a variable gets a value.
@@ -63,7 +64,7 @@ type Definition struct {
 // Read parses a file that has a text.
 func (r *Reader) Read(name string, text []byte) *File {
 	f := &File{Name: name, Text: text, reader: r, Parents: map[syntax.Node]syntax.Node{},
-		Defs: map[*syntax.Ident][]Definition{}, Uses: map[*syntax.Ident][]*syntax.Ident{}}
+		Defs: map[*syntax.Ident][]Definition{}, Uses: map[*syntax.Ident][]*syntax.Ident{}, kinds: map[kindKey]string{}}
 	tree, err := engine.Dialect().Parse(name, text, syntax.RetainComments)
 	if err != nil {
 		if e, ok := errors.AsType[syntax.Error](err); ok {
