@@ -18,6 +18,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newState(p)),
 		grouped(operate, newImportState(p)),
 		grouped(write, newPull(p)),
+		grouped(write, newReplay(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newScripts(p)),
 		newBench(p),
