@@ -153,7 +153,7 @@ func (s *sender) sendBody(body string) error {
 			return err
 		}
 	}
-	return s.stage(at)
+	return s.stage(at, s.pull.Stage)
 }
 
 // sendRecord sends a record, given as JSON and, if there is one, as the value that it is in the script.
@@ -219,7 +219,7 @@ func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 	s.sayKind(kind)
 	s.identify(id, keyed)
 	events, aside := s.pull.Stats.Events, s.pull.Stats.SetAside
-	err = s.stage(at)
+	err = s.stage(at, s.pull.StageJSON)
 	s.counted(at, false, s.pull.Stats.Events-events, s.pull.Stats.SetAside-aside)
 	return err
 }
@@ -232,9 +232,9 @@ func (s *sender) leaveOut(err error) error {
 	return err
 }
 
-func (s *sender) stage(at time.Time) error {
+func (s *sender) stage(at time.Time, stage func(*engine.Table, time.Time, []byte) error) error {
 	before := s.pull.Stats.Events
-	err := s.pull.Stage(s.table.table, at, s.body)
+	err := stage(s.table.table, at, s.body)
 	s.staged += s.pull.Stats.Events - before // none if the event was set aside
 	return err
 }

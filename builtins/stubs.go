@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -20,17 +21,41 @@ type Stub struct {
 	Name    string // of the module or value; "names" for those that stand alone
 	Value   bool   // a value, not a module
 	Doc     string
-	Members []StubMember // in the order of the file
+	Args    []StubArgument // what several of its members take, documented once
+	Members []StubMember   // in the order of the file
 }
 
 // A StubMember is a function, a method or a constant.
 type StubMember struct {
 	Name      string
-	Signature string   // of a function: "(text, *, default=…)"
-	Params    []string // names of its arguments
-	Doc       string   // one paragraph
-	Args      []string // "name: text"
+	Signature string // of a function: "(text, *, default=…)"
+	Arguments []StubArgument
+	Doc       string // one paragraph
+	Returns   string // a kind of value, such as "response", or "each response" for a loop; empty if that depends
 	Example   string
+	Value     syntax.Expr // of a constant, as it is written
+}
+
+// A StubArgument is an argument of a function.
+type StubArgument struct {
+	Name    string
+	Prefix  string // "*" or "**" for what takes all others
+	Keyword bool   // by name only
+	Default string // as it is written; "" for one that must be given
+	Doc     string
+	Own     bool // the doc stands at the function, not at the module
+}
+
+// Function reports whether a member can be called.
+func (m StubMember) Function() bool { return m.Signature != "" }
+
+// Argument returns the argument of a name that can be given by name.
+func (m StubMember) Argument(name string) (StubArgument, bool) {
+	i := slices.IndexFunc(m.Arguments, func(a StubArgument) bool { return a.Name == name && a.Prefix == "" })
+	if i < 0 {
+		return StubArgument{}, false
+	}
+	return m.Arguments[i], true
 }
 
 // Stubs reads the stubs: modules and names first, then values, each by name.
@@ -68,15 +93,16 @@ func parseStub(file string, text []byte) (Stub, error) {
 	if s.Doc = docstring(f.Stmts); s.Doc == "" {
 		return s, fmt.Errorf("%s: no docstring", file)
 	}
+	s.Doc, s.Args = cutArgs(s.Doc)
 	lines := strings.Split(string(text), "\n")
 	for i, stmt := range f.Stmts {
 		start, _ := stmt.Span()
 		var m StubMember
 		switch stmt := stmt.(type) {
 		case *syntax.DefStmt:
-			m = stubFunc(stmt, lines[start.Line-1])
+			m = stubFunc(stmt, lines[start.Line-1], s.Args)
 		case *syntax.AssignStmt:
-			m = StubMember{Name: lines[start.Line-1][:strings.Index(lines[start.Line-1], " ")], Doc: docstring(f.Stmts[i+1:])}
+			m = StubMember{Name: lines[start.Line-1][:strings.Index(lines[start.Line-1], " ")], Doc: docstring(f.Stmts[i+1:]), Value: stmt.RHS}
 		default:
 			continue
 		}
@@ -88,28 +114,63 @@ func parseStub(file string, text []byte) (Stub, error) {
 	return s, nil
 }
 
-// stubFunc reads a function, of which line is the first one.
-func stubFunc(def *syntax.DefStmt, line string) StubMember {
+// stubFunc reads a function, of which line is the first one. Of shared are docs of arguments that it has none of its own for.
+func stubFunc(def *syntax.DefStmt, line string, shared []StubArgument) StubMember {
 	signature := strings.TrimSuffix(line[strings.Index(line, "("):], ":")
 	m := StubMember{Name: def.Name.Name, Signature: strings.ReplaceAll(signature, "unset", "…")}
-	for _, p := range def.Params {
-		switch p := p.(type) {
-		case *syntax.Ident:
-			m.Params = append(m.Params, p.Name)
-		case *syntax.BinaryExpr: // name=default
-			m.Params = append(m.Params, p.X.(*syntax.Ident).Name)
-		}
-	}
 	doc := strings.ReplaceAll(docstring(def.Body), "\n    ", "\n")
 	doc, m.Example, _ = strings.Cut(doc, "\nExample:\n")
-	doc, args, _ := strings.Cut(doc, "\nArgs:\n")
-	m.Doc, m.Example = strings.TrimSpace(doc), strings.TrimSpace(strings.ReplaceAll("\n"+m.Example, "\n  ", "\n"))
-	for line := range strings.Lines(args) {
-		if line = strings.TrimSpace(line); line != "" {
-			m.Args = append(m.Args, line)
+	doc, m.Returns, _ = strings.Cut(doc, "\nReturns: ")
+	doc, own := cutArgs(doc)
+	m.Doc, m.Returns = doc, strings.TrimSpace(m.Returns)
+	m.Example = strings.TrimSpace(strings.ReplaceAll("\n"+m.Example, "\n  ", "\n"))
+	keyword := false
+	for _, p := range def.Params {
+		a, ok := stubParam(p, line)
+		if !ok || a.Prefix == "*" {
+			keyword = true
 		}
+		if !ok {
+			continue
+		}
+		a.Keyword = keyword && a.Prefix == ""
+		for _, d := range append(shared[:len(shared):len(shared)], own...) {
+			if d.Name == a.Name {
+				a.Doc, a.Own = d.Doc, slices.Contains(own, d)
+			}
+		}
+		m.Arguments = append(m.Arguments, a)
 	}
 	return m
+}
+
+// stubParam reads a parameter; false for the star that stands alone.
+func stubParam(p syntax.Expr, line string) (StubArgument, bool) {
+	switch p := p.(type) {
+	case *syntax.Ident:
+		return StubArgument{Name: p.Name}, true
+	case *syntax.BinaryExpr: // name=default
+		start, end := p.Y.Span()
+		text := strings.ReplaceAll(string([]rune(line)[start.Col-1:end.Col-1]), "unset", "…")
+		return StubArgument{Name: p.X.(*syntax.Ident).Name, Default: text}, true
+	case *syntax.UnaryExpr:
+		if name, ok := p.X.(*syntax.Ident); ok {
+			return StubArgument{Name: name.Name, Prefix: p.Op.String()}, true
+		}
+	}
+	return StubArgument{}, false
+}
+
+// cutArgs cuts the lines "name: text" below Args: off a docstring.
+func cutArgs(doc string) (string, []StubArgument) {
+	doc, lines, _ := strings.Cut(doc, "\nArgs:\n")
+	var args []StubArgument
+	for line := range strings.Lines(lines) {
+		if name, text, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			args = append(args, StubArgument{Name: name, Doc: text})
+		}
+	}
+	return strings.TrimSpace(doc), args
 }
 
 // docstring returns the string that statements begin with.

@@ -139,7 +139,11 @@ func TestStubsNameTheArguments(t *testing.T) {
 			if fn == nil {
 				continue // TestEveryMemberHasAStub tells
 			}
-			for _, p := range m.Params {
+			for _, a := range m.Arguments {
+				p := a.Name
+				if a.Prefix != "" {
+					continue
+				}
 				kwargs := []starlark.Tuple{{starlark.String(p), starlark.None}}
 				var args starlark.Tuple
 				if key == "re" && p != "pattern" {
@@ -163,8 +167,8 @@ func TestEveryArgumentIsInAStub(t *testing.T) {
 	known := map[string]bool{}
 	for _, s := range readStubs(t) {
 		for _, m := range s.Members {
-			for _, p := range m.Params {
-				known[p] = true
+			for _, a := range m.Arguments {
+				known[a.Name] = true
 			}
 		}
 	}
@@ -237,6 +241,36 @@ func TestStubExamples(t *testing.T) {
 	}
 	if evaluated < 40 {
 		t.Errorf("evaluated %d examples, which cannot be all", evaluated)
+	}
+}
+
+// TestEverythingIsDocumented: no member, no argument and no kind of value without a text.
+func TestEverythingIsDocumented(t *testing.T) {
+	t.Parallel()
+	stubs := readStubs(t)
+	known := []string{"None", "bool", "int", "float", "string", "list", "dict", "struct", "secret", "file", "table"}
+	for key, s := range stubs {
+		used := map[string]bool{}
+		for _, m := range s.Members {
+			if m.Doc == "" {
+				t.Errorf("stubs/%s.star: %s has no docstring", key, m.Name)
+			}
+			for _, a := range m.Arguments {
+				used[a.Name] = used[a.Name] || !a.Own
+				if a.Doc == "" {
+					t.Errorf("stubs/%s.star: %s: the argument %s has no line below Args:", key, m.Name, a.Name)
+				}
+			}
+			kind := strings.TrimPrefix(m.Returns, "each ")
+			if _, ok := stubs["values/"+kind]; kind != "" && !ok && !slices.Contains(known, kind) {
+				t.Errorf("stubs/%s.star: %s returns %s, which nothing describes", key, m.Name, m.Returns)
+			}
+		}
+		for _, a := range s.Args {
+			if !used[a.Name] {
+				t.Errorf("stubs/%s.star: nothing takes the argument %s of its docstring", key, a.Name)
+			}
+		}
 	}
 }
 

@@ -54,7 +54,8 @@ func (w *chunkWriter) table(t *Table) uint64 {
 	return uint64(len(w.tables))
 }
 
-func (w *chunkWriter) add(table *Table, at time.Time, body []byte) {
+// add returns the body where it is in the chunk.
+func (w *chunkWriter) add(table *Table, at time.Time, body []byte) []byte {
 	n := w.table(table)
 	ms := int64(unknownTime)
 	if !at.IsZero() {
@@ -65,8 +66,8 @@ func (w *chunkWriter) add(table *Table, at time.Time, body []byte) {
 	w.raw = binary.AppendUvarint(w.raw, uint64(len(body)))
 	start := len(w.raw)
 	w.raw = append(w.raw, body...)
-	oneLine(w.raw[start:])
 	w.events++
+	return w.raw[start:]
 }
 
 // seal returns the finished chunk, without its commit time, and empties the writer.

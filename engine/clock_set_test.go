@@ -23,8 +23,8 @@ func TestClockIsSetBackAndAheadBetweenStarts(t *testing.T) {
 		if v, _, err := s.Cursor("in/1/a", "at"); err != nil || string(v) != `"2026-01-01T00:00:00Z"` {
 			t.Errorf("%s: the cursor is %s, %v", when, v, err)
 		}
-		if keys, err := s.seen("in/1/a", 5); err != nil || len(keys) != 1 {
-			t.Errorf("%s: %d keys are known, %v", when, len(keys), err)
+		if keys, err := s.seen("in/1/a", 5); err != nil || keys.len() != 1 {
+			t.Errorf("%s: %d keys are known, %v", when, keys.len(), err)
 		}
 		if b := s.Backlog("out"); b.Oldest.After(time.Now()) {
 			t.Errorf("%s: the oldest event is of %v, in the future", when, b.Oldest)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -208,8 +207,8 @@ func (p *commitPlan) add(c *commitRequest) {
 	}
 	c.next = p.head
 	for hour, keys := range c.seen {
-		block := make([]byte, 0, len(keys)*len(Key{}))
-		for key := range keys {
+		block := make([]byte, 0, keys.len()*len(Key{}))
+		for key := range keys.all() {
 			block = append(block, key[:]...)
 		}
 		for part := range slices.Chunk(block, blockBytes) {
@@ -357,13 +356,13 @@ type keyCache struct {
 }
 
 type cachedHour struct {
-	keys map[Key]bool
+	keys *keySet
 	used int64 // the number of commits then
 }
 
-// seen returns the committed keys of an hour. The map is shared with later calls for the same
+// seen returns the committed keys of an hour. The set is shared with later calls for the same
 // collector, which has only one pull at a time.
-func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
+func (s *Store) seen(collector string, hour int64) (*keySet, error) {
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
 	cache := s.hours[collector]
@@ -375,13 +374,13 @@ func (s *Store) seen(collector string, hour int64) (map[Key]bool, error) {
 		h.used = cache.commits
 		return h.keys, nil
 	}
-	keys := map[Key]bool{}
+	keys := newKeySet(0)
 	err := s.view(func(txn *badger.Txn) error {
 		prefix := string(binary.BigEndian.AppendUint64([]byte(prefSeen+collector+"\x00"), uint64(hour)))
 		return scan(txn, prefix, false, func(key string, _ *badger.Item) error {
 			block, err := get(txn, prefBlock+key)
 			for part := range slices.Chunk(block, len(Key{})) {
-				keys[Key(part)] = true
+				keys.add(Key(part))
 			}
 			return err
 		})
@@ -417,10 +416,12 @@ func (s *Store) remember(c *commitRequest) {
 		h := cache.hours[hour]
 		switch {
 		case h == nil:
-		case len(h.keys) == 0:
+		case h.keys.len() == 0:
 			h.keys = keys // the commit needs them no more
 		default:
-			maps.Copy(h.keys, keys)
+			for key := range keys.all() {
+				h.keys.add(key)
+			}
 		}
 	}
 }

@@ -58,7 +58,7 @@ func contentsOf(t *testing.T, s *Store) contents {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for k := range keys {
+			for k := range keys.all() {
 				c.keys[fmt.Sprintf("%s %d %x", collector, h, k)] = true
 			}
 		}

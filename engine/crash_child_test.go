@@ -211,7 +211,7 @@ func (c *crashRun) dump() {
 		for k := max(1, n-2*wipeEvery); k <= n+2; k++ {
 			keys, err := c.store.seen(collector, hourOf(crashTime(k)))
 			c.must(err)
-			if keys[crashKey(k)] {
+			if keys.has(crashKey(k)) {
 				c.tell("key %s %d", collector, k)
 			}
 		}

@@ -35,6 +35,13 @@ func excerpt(pos syntax.Position, source func(file string) []byte) string {
 	return "\n    " + before + after + "\n    " + strings.Repeat(" ", columns(before)) + "^"
 }
 
+// Excerpt returns the line of a text with a caret below the column, each on a line of its own behind a line break; nothing if there is
+// no such line.
+func Excerpt(line, column int, text []byte) string {
+	name := ""
+	return excerpt(syntax.MakePosition(&name, int32(line), int32(column)), func(string) []byte { return text })
+}
+
 // lineOf returns line n of text, the first being 1.
 func lineOf(text string, n int) (string, bool) {
 	for line := range strings.Lines(text) {

@@ -15,10 +15,10 @@ import (
 	"go.starlark.net/starlark"
 )
 
-const (
-	maxScriptFile = 1 << 20
-	maxScriptSet  = 16 << 20
-)
+// MaxScriptFile is how long one file of a script may be.
+const MaxScriptFile = 1 << 20
+
+const maxScriptSet = 16 << 20
 
 // A Library is where scripts come from: a folder that people edit, and the built-in ones below it. A
 // file in the folder shadows the built-in file of the same name.
@@ -31,6 +31,11 @@ type Library struct {
 	Predeclared starlark.StringDict
 	// TestOnly chooses the test functions that Test runs, by their names; nil means all.
 	TestOnly func(name string) bool
+	// Golden keeps the text of a golden file, by its name in the library; nil means that golden files
+	// are compared with, not written.
+	Golden func(name, text string) error
+	// Statements counts the statements that run, of scripts that are loaded from then on; nil counts none.
+	Statements *Statements
 }
 
 // Sources are all files of a library as they were at one moment. Scripts are made from such a
@@ -89,8 +94,8 @@ func (s *Sources) add(files fs.FS, display string, builtin bool) error {
 		if err != nil || info.IsDir() {
 			return err
 		}
-		if info.Size() > maxScriptFile {
-			return Errorf(CodeScript, display+name, "%d bytes, a file of a script may have %d", info.Size(), maxScriptFile)
+		if info.Size() > MaxScriptFile {
+			return Errorf(CodeScript, display+name, "%d bytes, a file of a script may have %d", info.Size(), MaxScriptFile)
 		}
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -154,6 +159,9 @@ func (s *Sources) paths() []string {
 	}
 	return paths
 }
+
+// Shown returns the text of the file that errors, and Statements, call by that name.
+func (s *Sources) Shown(name string) []byte { return s.byDisplay(name) }
 
 // byDisplay returns the text of the file that errors call display.
 func (s *Sources) byDisplay(display string) []byte {

@@ -15,7 +15,7 @@ import (
 func (l *Library) program(src source) (*syntax.File, *starlark.Program, error) {
 	f, err := dialect.Parse(src.display, src.text, 0)
 	if err == nil {
-		err = rewriteFile(f)
+		err = rewriteFile(f, l.Statements)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -65,6 +65,9 @@ func (l *Library) names() starlark.StringDict {
 	names := boundedNames()
 	for name, g := range guards() {
 		names[name] = g
+	}
+	if l.Statements != nil {
+		names[guardMark] = operandGuard(l.Statements.mark)
 	}
 	maps.Copy(names, l.Predeclared)
 	return names

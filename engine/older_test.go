@@ -83,8 +83,8 @@ func TestOlderStoresOpen(t *testing.T) {
 				if want := fmt.Sprintf(`"2026-01-01T%02d:00:00Z"`, commits-1); string(v) != want || err != nil {
 					t.Errorf("%s: cursor of %s: got %s, %v, want %s", name, collector, v, err, want)
 				}
-				if keys, err := s.seen(collector, 2); len(keys) != 20 || err != nil {
-					t.Errorf("%s: %d keys of %s, %v, want 20", name, len(keys), collector, err)
+				if keys, err := s.seen(collector, 2); keys.len() != 20 || err != nil {
+					t.Errorf("%s: %d keys of %s, %v, want 20", name, keys.len(), collector, err)
 				}
 			}
 			if err := s.Close(); err != nil {

@@ -219,7 +219,7 @@ func copyCollector(to, from *Store, key string) error {
 	if err != nil {
 		return err
 	}
-	st := staging{cursors: cursors[key], seen: map[int64]map[Key]bool{}}
+	st := staging{cursors: cursors[key], seen: map[int64]*keySet{}}
 	for _, hour := range hours {
 		if st.seen[hour], err = from.seen(key, hour); err != nil {
 			return err

@@ -41,6 +41,7 @@ const (
 	guardKey     = "guard []"
 	guardMethod  = "guard ."
 	guardArgs    = "guard *args"
+	guardMark    = "guard mark" // of Statements
 )
 
 func guards() map[string]operandGuard {

@@ -250,13 +250,22 @@ func (p *Pull) StartSpan(name string, options ...trace.SpanStartOption) (context
 // than Limits.EventBytes is cut, set aside, or an error, as Limits.Oversized says. An event that does
 // not fit Limits.StagedBytes any more is an error.
 func (p *Pull) Stage(table *Table, at time.Time, body []byte) error {
+	return p.stage(table, at, body, false)
+}
+
+// StageJSON is Stage for a body without control characters, such as JSON on one line: it is not looked at again.
+func (p *Pull) StageJSON(table *Table, at time.Time, body []byte) error {
+	return p.stage(table, at, body, true)
+}
+
+func (p *Pull) stage(table *Table, at time.Time, body []byte, clean bool) error {
 	if len(body) > p.env.Limits.EventBytes {
 		var err error
 		if body, err = p.oversized(table, at, body); body == nil {
 			return err
 		}
 	}
-	if err := p.staged.add(table, at, body, p.env.Limits.StagedBytes); err != nil {
+	if err := p.staged.add(table, at, body, clean, p.env.Limits.StagedBytes); err != nil {
 		return err
 	}
 	if p.hash != nil {
@@ -288,9 +297,9 @@ func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
 // SeenSinceCommit reports whether key of the time at was seen, or remembered, since the last commit.
 func (p *Pull) SeenSinceCommit(at time.Time, key Key) bool {
 	if at.IsZero() {
-		return p.staged.seen[undatedBucket(p.started)][key]
+		return p.staged.seen[undatedBucket(p.started)].has(key)
 	}
-	return p.staged.seen[hourOf(at)][key]
+	return p.staged.seen[hourOf(at)].has(key)
 }
 
 // Known reports whether Seen would say that key was seen, and remembers nothing.
@@ -309,7 +318,7 @@ func (p *Pull) Known(at time.Time, key Key) (bool, error) {
 }
 
 func (p *Pull) known(bucket int64, key Key) (bool, error) {
-	if p.staged.seen[bucket][key] {
+	if p.staged.seen[bucket].has(key) {
 		return true, nil
 	}
 	if p.staged.wipe || p.sweep != nil && p.sweep.again {
@@ -317,11 +326,11 @@ func (p *Pull) known(bucket int64, key Key) (bool, error) {
 	}
 	keys, err := p.env.Store.seen(p.collector, bucket)
 	// The first key of a day is the time to forget the days that are too old.
-	p.staged.sweep = p.staged.sweep || bucket >= undated && len(keys) == 0
+	p.staged.sweep = p.staged.sweep || bucket >= undated && keys.len() == 0
 	if p.lane != nil {
-		return p.lane.lookup(bucket, key, keys[key]), err
+		return p.lane.lookup(bucket, key, keys.has(key)), err
 	}
-	return keys[key], err
+	return keys.has(key), err
 }
 
 // ForgetBefore drops remembered keys of hours that ended before t, with the next commit.

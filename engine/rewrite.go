@@ -13,21 +13,28 @@ const maxDepth = 2000
 
 // A rewriter puts guards into a script: x + y becomes guard[x] + y, with the places of everything as
 // they were. Where a guard can find nothing, such as in i + 1, there is none.
-type rewriter struct{ depth int }
+type rewriter struct {
+	depth int
+	marks *Statements // gets to know of each statement that runs; may be nil
+}
 
-// rewriteFile puts guards into a file that is not resolved yet.
-func rewriteFile(f *syntax.File) (err error) {
+// rewriteFile puts guards into a file that is not resolved yet, and marks if there are any to count.
+func rewriteFile(f *syntax.File, marks *Statements) (err error) {
 	defer func() {
 		if e, ok := recover().(syntax.Error); ok {
 			err = e
 		}
 	}()
-	new(rewriter).stmts(f.Stmts)
+	(&rewriter{marks: marks}).stmts(&f.Stmts)
 	return nil
 }
 
-func (r *rewriter) stmts(list []syntax.Stmt) {
-	for _, s := range list {
+func (r *rewriter) stmts(list *[]syntax.Stmt) {
+	plain := *list
+	if r.marks != nil { // places are those before guards
+		*list = r.marks.marked(plain)
+	}
+	for _, s := range plain {
 		r.stmt(s)
 	}
 }
@@ -40,20 +47,20 @@ func (r *rewriter) stmt(s syntax.Stmt) {
 		r.assign(s)
 	case *syntax.DefStmt:
 		r.params(s.Params)
-		r.stmts(s.Body)
+		r.stmts(&s.Body)
 	case *syntax.ExprStmt:
 		r.expr(&s.X)
 	case *syntax.ForStmt:
 		r.target(s.Vars)
 		r.expr(&s.X)
-		r.stmts(s.Body)
+		r.stmts(&s.Body)
 	case *syntax.IfStmt:
 		r.expr(&s.Cond)
-		r.stmts(s.True)
-		r.stmts(s.False)
+		r.stmts(&s.True)
+		r.stmts(&s.False)
 	case *syntax.WhileStmt:
 		r.expr(&s.Cond)
-		r.stmts(s.Body)
+		r.stmts(&s.Body)
 	case *syntax.ReturnStmt:
 		if s.Result != nil {
 			r.expr(&s.Result)

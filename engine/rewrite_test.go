@@ -118,7 +118,7 @@ func failure(t *testing.T, text string, guarded bool) string {
 	names := starlark.StringDict{}
 	if guarded {
 		names = (&Library{}).names()
-		err = rewriteFile(f)
+		err = rewriteFile(f, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

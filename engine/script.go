@@ -39,6 +39,9 @@ type Declaration struct{ Name, Type, Default, Doc string }
 // dialect is Starlark without what would let a script run without end, or hide what it does.
 var dialect = &syntax.FileOptions{Set: true}
 
+// Dialect returns the options of all scripts, for tools that read them without running them.
+func Dialect() *syntax.FileOptions { return dialect }
+
 // Load makes a script from a snapshot: it compiles it and all that it loads and runs the top levels,
 // which read the collector's settings. Any mistake, a setting that no script declares included, is an
 // error with its place; nothing is half made.

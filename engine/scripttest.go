@@ -48,16 +48,12 @@ func (r TestResults) Err() error {
 // that the text "script" of the test file names, which is configured with the dict "settings" of it.
 func (l *Library) Test(ctx context.Context, sources *Sources, file string, limits Limits) TestResults {
 	r := TestResults{File: file}
-	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{}, Limits: limits}
-	ld := &loader{library: l, sources: sources, load: &Load{Settings: NewSettings(nil), Env: env, Collector: file}, modules: map[string]*module{}}
-	name, err := sources.resolve(file)
+	if l.Statements != nil { // marks take steps
+		limits.Steps, limits.LoadSteps = 3*limits.Steps, 3*limits.LoadSteps
+	}
+	globals, err := l.testGlobals(sources, file, limits)
 	if err != nil {
 		r.LoadErr = err
-		return r
-	}
-	m := ld.module(name)
-	if m.err != nil {
-		r.LoadErr = m.err
 		return r
 	}
 	found := 0
@@ -67,8 +63,8 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 		return r
 	}
 	defer store.Close()
-	for _, name := range m.globals.Keys() {
-		f, ok := m.globals[name].(*starlark.Function)
+	for _, name := range globals.Keys() {
+		f, ok := globals[name].(*starlark.Function)
 		if !ok || !strings.HasPrefix(name, "test_") {
 			continue
 		}
@@ -76,9 +72,7 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 		if l.TestOnly != nil && !l.TestOnly(name) {
 			continue
 		}
-		began := time.Now()
-		err := l.testOne(ctx, store, sources, file, m.globals, f, limits)
-		r.Results = append(r.Results, TestResult{Name: name, Duration: time.Since(began), Err: err})
+		r.Results = append(r.Results, l.testOne(ctx, store, sources, file, globals, f, limits)...)
 	}
 	if found == 0 {
 		r.LoadErr = fmt.Errorf("%s: no test_* function in it: define one that takes t", sources.files[file].display)
@@ -86,37 +80,68 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 	return r
 }
 
-func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) (err error) {
+// testGlobals runs the top level of a file of tests.
+func (l *Library) testGlobals(sources *Sources, file string, limits Limits) (starlark.StringDict, error) {
+	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{}, Limits: limits}
+	ld := &loader{library: l, sources: sources, load: &Load{Settings: NewSettings(nil), Env: env, Collector: file}, modules: map[string]*module{}}
+	name, err := sources.resolve(file)
+	if err != nil {
+		return nil, err
+	}
+	m := ld.module(name)
+	return m.globals, m.err
+}
+
+// testOne runs a test and returns its outcome and those of its parts.
+func (l *Library) testOne(ctx context.Context, store *Store, sources *Sources, file string, globals starlark.StringDict, f *starlark.Function, limits Limits) []TestResult {
 	late := fmt.Errorf("the test ran longer than %v: end its loops, or raise starling.limits.test_timeout if the machine is busy", limits.TestTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.TestTimeout, late)
 	defer cancel()
-	defer func() { // what the test saw then is not what its script does
-		if err != nil && errors.Is(context.Cause(ctx), late) && !strings.Contains(err.Error(), late.Error()) {
-			err = fmt.Errorf("%w; it was at: %w", late, err)
-		}
-	}()
-	t := &scriptTest{ctx: ctx, library: l, sources: sources, script: strings.TrimSuffix(file, "_test.star") + ".star", key: "test/" + f.Name(),
-		now: time.Now().UTC(), canned: &canned{}}
-	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Identity: Identity{Transport: t.canned}, Shared: &Shared{},
-		Redactor: &Redactor{}, Limits: limits, Store: store}
-	if settings, ok := globals["settings"].(*starlark.Dict); ok {
-		if t.settings, err = goDict(settings); err != nil {
-			return fmt.Errorf("settings: %w", err)
-		}
+	began := time.Now()
+	t, err := l.newTest(ctx, store, sources, file, globals, f.Name(), limits)
+	if err == nil {
+		err = t.call(f)
 	}
+	if err != nil && errors.Is(context.Cause(ctx), late) && !strings.Contains(err.Error(), late.Error()) {
+		err = fmt.Errorf("%w; it was at: %w", late, err) // what the test saw then is not what its script does
+	}
+	return append([]TestResult{{Name: f.Name(), Duration: time.Since(began), Err: err}}, t.parts...)
+}
+
+func (l *Library) newTest(ctx context.Context, store *Store, sources *Sources, file string, globals starlark.StringDict, name string, limits Limits) (*scriptTest, error) {
+	t := &scriptTest{ctx: ctx, library: l, sources: sources, script: strings.TrimSuffix(file, "_test.star") + ".star", file: file, name: name, now: time.Now().UTC()}
+	t.state(store, limits)
 	if script, ok := starlark.AsString(globals["script"]); ok {
 		t.script = script
 	}
+	var err error
+	if settings, ok := globals["settings"].(*starlark.Dict); ok {
+		if t.settings, err = goDict(settings); err != nil {
+			err = fmt.Errorf("settings: %w", err)
+		}
+	}
+	return t, err
+}
+
+// state gives t answers, quotas and a place in the store of its own.
+func (t *scriptTest) state(store *Store, limits Limits) {
+	t.key, t.canned = "test/"+t.name, &canned{}
+	t.env = &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Transport: t.canned, Identity: Identity{Transport: t.canned}, Shared: &Shared{},
+		Redactor: &Redactor{}, Limits: limits, Store: store}
+}
+
+// call runs a function of the test file with t.
+func (t *scriptTest) call(f starlark.Callable) error {
 	// Builtins that need a pull, such as time.now, find the one of the test.
-	thread := t.newPull().NewThread(f.Name())
+	thread := t.newPull().NewThread(t.name)
 	thread.Print = func(*starlark.Thread, string) {}
-	ctx, end := context.WithCancelCause(ctx)
+	ctx, end := context.WithCancelCause(t.ctx)
 	defer end(nil)
-	_, err = watched(ctx, end, t.env, thread, limits.Steps, func() (starlark.Value, error) {
+	_, err := watched(ctx, end, t.env, thread, t.env.Limits.Steps, func() (starlark.Value, error) {
 		return starlark.Call(thread, f, starlark.Tuple{t}, nil)
 	})
 	if err != nil {
-		return newScriptError(err, sources.byDisplay)
+		return newScriptError(err, t.sources.byDisplay)
 	}
 	return t.canned.unused()
 }
@@ -127,6 +152,9 @@ type scriptTest struct {
 	library  *Library
 	sources  *Sources
 	script   string
+	file     string // of the test
+	name     string // of the test, or of the part of it
+	parts    []TestResult
 	key      string // of the collector that the test is
 	env      *Env
 	settings map[string]any

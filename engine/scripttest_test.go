@@ -106,3 +106,89 @@ def test_loop(t):
 		}
 	}
 }
+
+func TestPartsOfTests(t *testing.T) {
+	t.Parallel()
+	results := runTests(t, `
+greeting = setting("greeting")
+def pull():
+    n = get() + 1
+    set(n)
+    send("%s %d" % (greeting, n))
+`, `
+settings = {"greeting": "hello"}
+
+def test_parts(t):
+    t.settings(greeting = "bye")
+    t.clock("2026-01-02T03:04:05Z")
+    t.true(t.run("one", lambda t: t.equal(t.pull().events[0].body, "bye 1")))
+    t.true(not t.run("two", lambda t: t.equal(t.pull().events[0].body, "bye 2")))
+    t.true(t.run("three", lambda t: t.contains(t.pull().cursors, "n")))
+    t.contains(["a", "b"], "b")
+    t.contains(t.fails(lambda: fail("on purpose"), "purpose"), "on p")
+
+def test_twice(t):
+    t.run("one", lambda t: t.run("in it", lambda t: fail("deep")))
+    t.run("one", lambda t: 1)
+
+def test_golden(t):
+    t.golden("a.txt", "text of a")
+
+def test_golden_differs(t):
+    t.golden("a.txt", "text of b")
+
+def test_golden_missing(t):
+    t.golden("b.json", t.pull())
+
+def test_golden_outside(t):
+    t.golden("../b.json", 1)
+`)
+	for name, want := range map[string]string{"test_parts": "", "test_parts/one": "", "test_parts/three": "", "test_golden": "", "test_twice/one": "",
+		"test_parts/two": "hello_test.star:8:46: t.equal: got  \"bye 1\"\nwant \"bye 2\"", "test_twice/one/in it": "deep",
+		"test_twice":          "t.run: there was a part \"one\" already",
+		"test_golden_differs": "t.golden: differs from testdata/a.txt, the lines differ (- wanted, + got)\n  - text of a\n  + text of b",
+		"test_golden_missing": "there is no golden file testdata/b.json yet: starling test --update writes it",
+		"test_golden_outside": "got the name \"../b.json\""} {
+		err, ran := results[name]
+		if !ran || (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: ran %t, got %v, want %q", name, ran, err, want)
+		}
+	}
+}
+
+func TestGoldenFileIsWritten(t *testing.T) {
+	t.Parallel()
+	written := map[string]string{}
+	l := &Library{Predeclared: testPredeclared(), Golden: func(name, text string) error { written[name] = text; return nil }, Builtin: fstest.MapFS{
+		"lib/hello.star":      {Data: []byte("def pull():\n    set(3)\n    send('{\"b\": 1, \"a\": [2]}')\n")},
+		"lib/hello_test.star": {Data: []byte("def test_x(t):\n    t.golden(\"sub/x.json\", t.pull())\n")}}}
+	sources, err := l.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Test(t.Context(), sources, "lib/hello_test.star", Limits{}.WithDefaults()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "cursors": {
+    "n": 3
+  },
+  "error": null,
+  "events": [
+    {
+      "body": {
+        "a": [
+          2
+        ],
+        "b": 1
+      },
+      "tag": "my.app.test",
+      "time": ""
+    }
+  ]
+}
+`
+	if got := written["lib/testdata/sub/x.json"]; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

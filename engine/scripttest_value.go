@@ -3,17 +3,19 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	starjson "go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+
+	"starling/engine/internal/diff"
 )
 
 func (t *scriptTest) String() string        { return "t" }
@@ -28,12 +30,12 @@ type testMethod = func(*scriptTest, *starlark.Builtin, starlark.Tuple, []starlar
 func testMethods() map[string]testMethod {
 	return map[string]testMethod{
 		"equal": testEqual, "true": testTrue, "contains": testContains, "http": testHTTP, "clock": testClock,
-		"settings": testSettings, "cursor": testCursor, "file": testReadFile, "pull": testPull,
+		"settings": testSettings, "cursor": testCursor, "file": testReadFile, "pull": testPull, "golden": testGolden,
 	}
 }
 
 func (t *scriptTest) AttrNames() []string {
-	return append(sortedKeys(testMethods()), "fails", "script")
+	return append(sortedKeys(testMethods()), "fails", "run", "script")
 }
 
 func (t *scriptTest) Attr(name string) (starlark.Value, error) {
@@ -46,6 +48,8 @@ func (t *scriptTest) Attr(name string) (starlark.Value, error) {
 		return starlarkstruct.FromStringDict(starlark.String("script"), s.globals), nil
 	case "fails":
 		return starlark.NewBuiltin("t.fails", testFails), nil
+	case "run":
+		return starlark.NewBuiltin("t.run", t.runPart), nil
 	}
 	if m, ok := testMethods()[name]; ok {
 		return starlark.NewBuiltin("t."+name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -64,7 +68,7 @@ func testEqual(_ *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs [
 		return nil, err
 	}
 	if eq, err := starlark.Equal(got, want); err != nil || !eq {
-		return nil, fmt.Errorf("got  %s\nwant %s", Show(got), Show(want))
+		return nil, errors.New(diff.Values(got, want, Show))
 	}
 	return starlark.None, nil
 }
@@ -82,14 +86,28 @@ func testTrue(_ *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs []
 }
 
 func testContains(_ *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var text, part string
+	var text, part starlark.Value
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text, "part", &part); err != nil {
 		return nil, err
 	}
-	if !strings.Contains(text, part) {
-		return nil, fmt.Errorf("got  %s\nwant something with %s", text, part)
+	if err := checkComparison(part); err != nil {
+		return nil, err
+	}
+	has, err := starlark.Binary(syntax.IN, part, text)
+	if err != nil {
+		return nil, fmt.Errorf("got %s, want a text, a list or a dict with %s in it", text.Type(), Show(part))
+	}
+	if !has.Truth() {
+		return nil, fmt.Errorf("got  %s\nwant something with %s", plainText(text), plainText(part))
 	}
 	return starlark.None, nil
+}
+
+func plainText(v starlark.Value) string {
+	if text, ok := starlark.AsString(v); ok {
+		return text
+	}
+	return Show(v)
 }
 
 func testFails(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -114,7 +132,7 @@ func testFails(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	if !re.MatchString(err.Error()) {
 		return nil, fmt.Errorf("failed with %q; want an error like %q", err.Error(), pattern)
 	}
-	return starlark.None, nil
+	return starlark.String(err.Error()), nil
 }
 
 // testHTTP adds an answer: used once, in order, by the first request that fits.
@@ -227,50 +245,6 @@ func testPull(t *scriptTest, b *starlark.Builtin, args starlark.Tuple, kwargs []
 		fields[name] = item[1]
 	}
 	return starlarkstruct.FromStringDict(starlark.String("pulled"), fields), nil
-}
-
-// canned answers requests from a list, and remembers them.
-type canned struct {
-	answers  []*cannedAnswer
-	requests []starlark.Value
-}
-
-type cannedAnswer struct {
-	method, part, body string
-	status, times      int
-	header             http.Header
-}
-
-func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
-	var body []byte
-	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body)
-		r.Body.Close()
-	}
-	headers := starlark.NewDict(len(r.Header))
-	for _, name := range sortedKeys(r.Header) {
-		headers.SetKey(starlark.String(name), starlark.String(r.Header.Get(name)))
-	}
-	c.requests = append(c.requests, starlarkstruct.FromStringDict(starlark.String("request"), starlark.StringDict{
-		"method": starlark.String(r.Method), "url": starlark.String(r.URL.String()), "headers": headers, "body": starlark.String(body)}))
-	for _, a := range c.answers {
-		if a.times != 0 && a.method == r.Method && strings.Contains(r.URL.String(), a.part) {
-			a.times--
-			return &http.Response{StatusCode: a.status, Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), Proto: "HTTP/1.1",
-				ProtoMajor: 1, ProtoMinor: 1, Header: a.header.Clone(), Body: io.NopCloser(strings.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r}, nil
-		}
-	}
-	return nil, fmt.Errorf("the test has no answer for %s %s: add one with t.http", r.Method, r.URL)
-}
-
-// unused is an error when answers with a number of times were left.
-func (c *canned) unused() error {
-	for _, a := range c.answers {
-		if a.times > 0 {
-			return fmt.Errorf("the answer for %s …%s… was not asked for (%d times left)", a.method, a.part, a.times)
-		}
-	}
-	return nil
 }
 
 func eventValue(e Event) (starlark.Value, error) {

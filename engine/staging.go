@@ -19,7 +19,7 @@ type staging struct {
 	asides  int64  // events that were set aside
 	aside   []byte // their lines, until they are on disk
 	cursors map[string]json.RawMessage
-	seen    map[int64]map[Key]bool
+	seen    map[int64]*keySet
 	keys    int   // of the hour with the most of them in the commit before: the next has about as many
 	forget  int64 // hours before this one are forgotten; 0 means none
 	sweep   bool  // keys without a time that are too old are forgotten
@@ -33,16 +33,19 @@ func (s *staging) empty() {
 	s.writer.empty()
 	most := 0
 	for _, keys := range s.seen {
-		most = max(most, len(keys))
+		most = max(most, keys.len())
 	}
 	*s = staging{writer: s.writer, keys: most}
 }
 
-func (s *staging) add(table *Table, at time.Time, body []byte, limit int64) error {
+func (s *staging) add(table *Table, at time.Time, body []byte, clean bool, limit int64) error {
 	if err := s.room(limit); err != nil {
 		return err
 	}
-	s.writer.add(table, at, body)
+	added := s.writer.add(table, at, body)
+	if !clean {
+		oneLine(added)
+	}
 	s.events++
 	s.bytes += int64(len(body))
 	if len(s.writer.raw) >= chunkTarget {
@@ -81,14 +84,17 @@ func (s *staging) close() {
 func (s *staging) remember(hour int64, key Key) {
 	keys := s.seen[hour]
 	if keys == nil {
-		room := 0
 		if s.seen == nil {
-			s.seen, room = map[int64]map[Key]bool{}, s.keys
+			s.seen = map[int64]*keySet{}
 		}
-		keys = make(map[Key]bool, room)
+		room := 0
+		if len(s.seen) < 2 { // a window of an hour has rows of two
+			room = s.keys
+		}
+		keys = newKeySet(room)
 		s.seen[hour] = keys
 	}
-	keys[key] = true
+	keys.add(key)
 }
 
 // commitRequest is a sealed staging on its way into the store.

@@ -132,8 +132,8 @@ func TestLargeCommitIsOneStep(t *testing.T) {
 	if got := outboxBodies(t, s, "out"); len(got) != 4000 || !strings.HasPrefix(got[3999], "3999 ") {
 		t.Errorf("got %d events", len(got))
 	}
-	if keys, err := s.seen("in/1/svc", 2); len(keys) != 300_000 || err != nil {
-		t.Errorf("got %d remembered keys, %v", len(keys), err)
+	if keys, err := s.seen("in/1/svc", 2); keys.len() != 300_000 || err != nil {
+		t.Errorf("got %d remembered keys, %v", keys.len(), err)
 	}
 }
 

@@ -16,6 +16,7 @@ func TestAllocationsOfTheWholePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range found.(bench.Values) {
+		t.Logf("%.5g %s", v.Runs[0], v.Unit)
 		switch got, want := v.Runs[0], want[v.Unit]; {
 		case got > 1.03*want+0.02:
 			t.Errorf("%.4g %s, want at most 3 %% more than %g", got, v.Unit, want)

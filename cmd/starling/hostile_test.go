@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"starling/cmd/internal/testreport"
 )
 
 // hostileScripts reads the scripts below testdata/hostile that mean harm, by the kind of their names,
@@ -138,7 +140,7 @@ func TestHostileScriptsThatTest(t *testing.T) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitWrong {
 		t.Fatalf("got %v, want exit code %d:\n%.2000s", err, exitWrong, out)
 	}
-	var files []fileResult
+	var files []testreport.File
 	if err := json.Unmarshal(out, &files); err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,7 @@ func (p *program) replayOne(ctx context.Context, file string, l *engine.Library,
 }
 
 func (r replayed) print(p *program) {
-	fmt.Fprintf(p.stdout, "%-4s  %s (%s, %s, %s)\n", verdict(r.OK), r.Case, count(int(r.Requests), "request"), count(int(r.Events), "event"), milliseconds(r.Millis))
+	fmt.Fprintf(p.stdout, "%-4s  %s (%s, %s, %s)\n", verdict(r.OK), r.Case, count(int(r.Requests), "request"), count(int(r.Events), "event"), fmt.Sprintf("%.0fms", r.Millis))
 	for _, n := range r.Notes {
 		fmt.Fprintf(p.stdout, "      note: %s\n", n)
 	}
@@ -194,3 +194,12 @@ func (r replayed) print(p *program) {
 		fmt.Fprintf(p.stdout, "      %s: %s\n%s\n", d.In, d.Says, indented(strings.TrimSuffix(d.Diff, "\n")))
 	}
 }
+
+func verdict(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "FAIL"
+}
+
+func indented(text string) string { return "      " + strings.ReplaceAll(text, "\n", "\n      ") }

@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"starling/builtins"
+	"starling/cmd/internal/testreport"
 	"starling/engine"
 	"starling/scripts"
 )
 
 // testFlags are the flags of the command test.
 type testFlags struct {
-	dir, run        string
-	verbose, asJSON bool
+	dir, run, html, junit          string
+	verbose, asJSON, cover, update bool
 }
 
 func newTest(p *program) *cobra.Command {
@@ -31,10 +34,14 @@ func newTest(p *program) *cobra.Command {
 		Long: `Runs the tests of the scripts in a folder, or of the built-in scripts if there is no --scripts.
 The tests of x.star are the functions test_*(t) of x_test.star. They ask nothing of the network:
 a test says what the API answers, runs the pull and looks at events, requests and cursors.
+docs/testing.md shows how.
 
-PATTERN chooses files by their names, with * and ?: "office365*" or "hello_test.star".`,
+PATTERN chooses files by their names, with * and ?: "office365*" or "hello_test.star". --run
+chooses tests; after a / it chooses the parts of a test that t.run makes: "paging/empty".`,
 		Example: `  starling test --scripts ./scripts
-  starling test --scripts ./scripts "office365*" --run paging -v`,
+  starling test --scripts ./scripts "office365*" --run paging -v
+  starling test --scripts ./scripts --cover --cover-html cover.html
+  starling test --scripts ./scripts --update`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
@@ -44,16 +51,19 @@ PATTERN chooses files by their names, with * and ?: "office365*" or "hello_test.
 	c.Flags().StringVar(&f.dir, "scripts", "", "folder of scripts to test")
 	c.Flags().StringVar(&f.run, "run", "", "run only the tests whose name matches this regular expression")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "list every test")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON array, an object for each file")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON array, an object for each file; with --cover an object with files and cover")
+	c.Flags().BoolVar(&f.cover, "cover", false, "show which statements of the scripts ran")
+	c.Flags().StringVar(&f.html, "cover-html", "", "write a page with the lines that ran to this file")
+	c.Flags().BoolVar(&f.update, "update", false, "write golden files that differ")
+	c.Flags().StringVar(&f.junit, "junit", "", "write JUnit XML to this file")
 	return c
 }
 
 func (p *program) test(ctx context.Context, patterns []string, f testFlags) error {
-	only, err := regexp.Compile(f.run)
+	l, err := p.testLibrary(f)
 	if err != nil {
-		return usage("--run: %w", err)
+		return err
 	}
-	l := &engine.Library{Builtin: scripts.FS(), Dir: f.dir, Predeclared: builtins.All(), TestOnly: only.MatchString}
 	sources, err := l.Read()
 	if err != nil {
 		return fail(err, engine.CodeScript)
@@ -62,7 +72,7 @@ func (p *program) test(ctx context.Context, patterns []string, f testFlags) erro
 	if err != nil {
 		return err
 	}
-	results, failed, tests := []fileResult{}, false, 0
+	results, failed, tests := []testreport.File{}, false, 0
 	for _, file := range files {
 		r := p.newFileResult(l.Test(ctx, sources, file, engine.Limits{}.WithDefaults()))
 		if r.OK && len(r.Tests) == 0 {
@@ -71,11 +81,11 @@ func (p *program) test(ctx context.Context, patterns []string, f testFlags) erro
 		failed, tests = failed || !r.OK, tests+len(r.Tests)
 		results = append(results, r)
 		if !f.asJSON {
-			r.print(p, f.verbose)
+			r.Print(p.stdout, f.verbose)
 		}
 	}
-	if f.asJSON {
-		printJSON(p.stdout, results)
+	if err := p.reportTests(results, l.Statements, sources, f); err != nil {
+		return &failure{exitOther, err}
 	}
 	switch {
 	case failed:
@@ -84,6 +94,84 @@ func (p *program) test(ctx context.Context, patterns []string, f testFlags) erro
 		return &failure{exitWrong, errors.New("no tests: no test_*(t) in a file *_test.star matches")}
 	}
 	return nil
+}
+
+func (p *program) testLibrary(f testFlags) (*engine.Library, error) {
+	only, err := onlyTests(f.run)
+	if err != nil {
+		return nil, usage("--run: %w", err)
+	}
+	l := &engine.Library{Builtin: scripts.FS(), Dir: f.dir, Predeclared: builtins.All(), TestOnly: only}
+	if f.cover || f.html != "" {
+		l.Statements = &engine.Statements{}
+	}
+	if f.update {
+		if f.dir == "" {
+			return nil, usage("--update: the golden files of built-in scripts are inside the program; name a folder with --scripts")
+		}
+		l.Golden = func(name, text string) error { return p.writeGolden(filepath.Join(f.dir, name), text) }
+	}
+	return l, nil
+}
+
+func (p *program) writeGolden(file, text string) error {
+	fmt.Fprintln(p.stderr, "wrote", file)
+	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644))
+}
+
+// onlyTests chooses tests by their names: the expressions between slashes are for a test and for the parts
+// of it.
+func onlyTests(pattern string) (func(string) bool, error) {
+	var levels []*regexp.Regexp
+	for _, text := range strings.Split(pattern, "/") {
+		re, err := regexp.Compile(text)
+		if err != nil {
+			return nil, err
+		}
+		levels = append(levels, re)
+	}
+	return func(name string) bool {
+		for i, part := range strings.Split(name, "/") {
+			if i < len(levels) && !levels[i].MatchString(part) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+// reportTests prints or writes what --json, --cover and --junit want.
+func (p *program) reportTests(results []testreport.File, ran *engine.Statements, sources *engine.Sources, f testFlags) error {
+	var covered []testreport.Covered
+	if ran != nil {
+		covered = testreport.Cover(ran.All(), func(file string) bool {
+			return !strings.HasSuffix(file, "_test.star") && !strings.Contains(file, "testdata/") && strings.HasPrefix(file, "builtin:") == (f.dir == "")
+		})
+	}
+	switch {
+	case f.asJSON && f.cover:
+		printJSON(p.stdout, map[string]any{"files": results, "cover": covered})
+	case f.asJSON:
+		printJSON(p.stdout, results)
+	case f.cover:
+		testreport.PrintCover(p.stdout, covered)
+	}
+	var errs []error
+	if f.html != "" {
+		errs = append(errs, writeWith(f.html, func(w io.Writer) error { return testreport.HTML(w, covered, sources.Shown) }))
+	}
+	if f.junit != "" {
+		errs = append(errs, writeWith(f.junit, func(w io.Writer) error { return testreport.JUnit(w, results) }))
+	}
+	return errors.Join(errs...)
+}
+
+func writeWith(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
 }
 
 // testFiles returns the files of tests to run. Of the built-in ones, a folder brings in those whose
@@ -110,57 +198,12 @@ func testFiles(sources *engine.Sources, builtin bool, patterns []string) ([]stri
 	return files, nil
 }
 
-// A fileResult is the outcome of a file of tests.
-type fileResult struct {
-	File  string       `json:"file"`
-	OK    bool         `json:"ok"`
-	Tests []testResult `json:"tests"`
-	Error string       `json:"error,omitempty"` // the file does not load
-}
-
-type testResult struct {
-	Name         string  `json:"name"`
-	OK           bool    `json:"ok"`
-	Milliseconds float64 `json:"milliseconds"`
-	Error        string  `json:"error,omitempty"`
-}
-
-func (p *program) newFileResult(r engine.TestResults) fileResult {
-	f := fileResult{File: r.File, OK: r.Err() == nil, Tests: []testResult{}, Error: strings.Join(p.problems(r.LoadErr), "\n")}
+func (p *program) newFileResult(r engine.TestResults) testreport.File {
+	f := testreport.File{File: r.File, OK: r.Err() == nil, Tests: []testreport.Test{}, Error: strings.Join(p.problems(r.LoadErr), "\n")}
 	for _, t := range r.Results {
-		f.Tests = append(f.Tests, testResult{t.Name, t.Err == nil, t.Duration.Seconds() * 1000, strings.Join(p.problems(t.Err), "\n")})
+		text := strings.Join(p.problems(t.Err), "\n")
+		at := newProblem(text)
+		f.Tests = append(f.Tests, testreport.Test{Name: t.Name, OK: t.Err == nil, Milliseconds: t.Duration.Seconds() * 1000, Error: text, At: at.File, Line: at.Line, Column: at.Column})
 	}
 	return f
-}
-
-func (f fileResult) print(p *program, verbose bool) {
-	total := 0.0
-	for _, t := range f.Tests {
-		total += t.Milliseconds
-		if verbose || !t.OK {
-			fmt.Fprintf(p.stdout, "%-4s  %s %s (%s)\n", verdict(t.OK), f.File, t.Name, milliseconds(t.Milliseconds))
-		}
-		if !t.OK {
-			fmt.Fprintln(p.stdout, indented(t.Error))
-		}
-	}
-	fmt.Fprintf(p.stdout, "%-4s  %s (%s, %s)\n", verdict(f.OK), f.File, count(len(f.Tests), "test"), milliseconds(total))
-	if f.Error != "" {
-		fmt.Fprintln(p.stdout, indented(f.Error))
-	}
-}
-
-func verdict(ok bool) string {
-	if ok {
-		return "ok"
-	}
-	return "FAIL"
-}
-
-func milliseconds(n float64) string {
-	return fmt.Sprintf("%.0fms", n)
-}
-
-func indented(text string) string {
-	return "      " + strings.ReplaceAll(text, "\n", "\n      ")
 }

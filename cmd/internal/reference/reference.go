@@ -26,10 +26,11 @@ Made by ` + "`go generate ./cmd/internal/reference`" + ` from the source and its
 - [Built-in scripts](#built-in-scripts)
 - [What scripts can use](#what-scripts-can-use)
 - [Values](#values)
+- [Lints](#lints)
 - [Metrics](#metrics)
 - [Error codes](#error-codes)
 `)
-	for _, section := range []func(root string) (string, error){configuration, builtinScripts, modules, values, metrics, errorCodes} {
+	for _, section := range []func(root string) (string, error){configuration, builtinScripts, modules, values, lints, metrics, errorCodes} {
 		text, err := section(root)
 		if err != nil {
 			return "", err

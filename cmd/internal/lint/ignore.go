@@ -1,0 +1,52 @@
+package lint
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"starling/engine"
+)
+
+// ignoreComment is what keeps a finding of its line, or of the next one if it stands alone, from being told.
+var ignoreComment = regexp.MustCompile(`^([^#]*)#\s*lint:\s*ignore\b[ \t]*([a-z-]*)[ \t]*(.*)$`)
+
+// ignored leaves out what comments say is meant so, and tells comments that are wrong.
+func ignored(findings []Finding, source []byte) []Finding {
+	var names []string
+	for _, l := range Lints() {
+		names = append(names, l.Name)
+	}
+	for i, line := range strings.Split(string(source), "\n") {
+		m := ignoreComment.FindStringSubmatchIndex(line)
+		if m == nil {
+			continue
+		}
+		before, name, reason := line[m[2]:m[3]], line[m[4]:m[5]], strings.TrimSpace(line[m[6]:m[7]])
+		at := i + 1
+		if strings.TrimSpace(before) == "" {
+			at++
+		}
+		left := slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Line == at && f.Code == name })
+		problem := ""
+		switch {
+		case !slices.Contains(names, name):
+			problem = fmt.Sprintf("there is no lint %q", name)
+			if near := engine.Nearest(name, names); near != "" {
+				problem += fmt.Sprintf(" (did you mean %s?)", near)
+			}
+		case reason == "":
+			problem = "the comment gives no reason"
+		case len(left) == len(findings):
+			problem = fmt.Sprintf("there is no %s here to ignore", name)
+		}
+		findings = left
+		if problem != "" {
+			column := len([]rune(before)) + 1
+			findings = append(findings, Finding{Code: "bad-ignore", Line: i + 1, Column: column, EndLine: i + 1, EndColumn: len([]rune(line)) + 1,
+				Message: problem, Fix: "write # lint: ignore NAME reason, or take the comment out"})
+		}
+	}
+	return findings
+}
