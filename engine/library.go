@@ -163,6 +163,11 @@ func (s *Sources) paths() []string {
 // Shown returns the text of the file that errors, and Statements, call by that name.
 func (s *Sources) Shown(name string) []byte { return s.byDisplay(name) }
 
+// Display returns the text of a file and what errors call it.
+func (s *Sources) Display(name string) (text []byte, display string) {
+	return s.files[name].text, s.files[name].display
+}
+
 // byDisplay returns the text of the file that errors call display.
 func (s *Sources) byDisplay(display string) []byte {
 	for _, f := range s.files {

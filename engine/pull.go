@@ -82,10 +82,11 @@ type Pull struct {
 	ends      []func(error)
 	limits    []RequestLimit
 	beside    sync.WaitGroup
-	outer     context.Context // of the pull that this one works beside; nil if it is the script's own
-	lane      *lane           // nil: nothing is recorded or played
-	apiClock  *APIClock       // nil: the one of all pulls
-	hash      hash.Hash       // of the events; nil: it is not wanted
+	lane      *lane            // nil: nothing is recorded or played
+	apiClock  *APIClock        // nil: the one of all pulls
+	hash      hash.Hash        // of the events; nil: it is not wanted
+	told      func(Step) error // of a trial, before each step; may be nil
+	outer     context.Context  // of the pull that this one works beside; nil if it is the script's own
 
 	// Stats counts what the pull has done so far.
 	Stats PullStats
@@ -265,6 +266,11 @@ func (p *Pull) stage(table *Table, at time.Time, body []byte, clean bool) error 
 			return err
 		}
 	}
+	if p.told != nil {
+		if err := p.told(Step{Kind: "stage"}); err != nil {
+			return err
+		}
+	}
 	if err := p.staged.add(table, at, body, clean, p.env.Limits.StagedBytes); err != nil {
 		return err
 	}
@@ -356,6 +362,9 @@ func (p *Pull) SetCursor(name string, value json.RawMessage) {
 		p.staged.cursors = map[string]json.RawMessage{}
 	}
 	p.staged.cursors[name] = value
+	if p.told != nil {
+		_ = p.told(Step{Kind: "set", Cursor: name, Value: string(value)}) // what may end a pull is a commit
+	}
 }
 
 // Wipe forgets every cursor and remembered key of the collector, with the next commit. What is set
@@ -394,6 +403,12 @@ func (p *Pull) commit() error {
 	if c.empty() {
 		return nil
 	}
+	moved := len(p.staged.cursors) > 0
+	if p.told != nil {
+		if err := p.told(Step{Kind: "commit", Moved: moved}); err != nil {
+			return err
+		}
+	}
 	ctx, span := p.StartSpan("commit", trace.WithAttributes(KeyEvents.Int64(c.events), KeyBytes.Int64(c.bytes)))
 	defer span.End()
 	began := time.Now()
@@ -422,6 +437,9 @@ func (p *Pull) commit() error {
 	t.BytesPulled.Add(ctx, c.bytes, by)
 	t.EventsCut.Add(ctx, c.cut, by)
 	t.EventsAside.Add(ctx, c.asides, by)
+	if p.told != nil {
+		return p.told(Step{Kind: "committed", Moved: moved})
+	}
 	return nil
 }
 

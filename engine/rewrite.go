@@ -54,6 +54,9 @@ func (r *rewriter) stmt(s syntax.Stmt) {
 		r.target(s.Vars)
 		r.expr(&s.X)
 		r.stmts(&s.Body)
+		if r.marks != nil {
+			s.Body = append(s.Body, r.marks.back(s))
+		}
 	case *syntax.IfStmt:
 		r.expr(&s.Cond)
 		r.stmts(&s.True)

@@ -132,18 +132,25 @@ func (t *scriptTest) state(store *Store, limits Limits) {
 
 // call runs a function of the test file with t.
 func (t *scriptTest) call(f starlark.Callable) error {
+	if _, err := t.invoke(f); err != nil {
+		return err
+	}
+	return t.canned.unused()
+}
+
+func (t *scriptTest) invoke(f starlark.Callable) (starlark.Value, error) {
 	// Builtins that need a pull, such as time.now, find the one of the test.
 	thread := t.newPull().NewThread(t.name)
 	thread.Print = func(*starlark.Thread, string) {}
 	ctx, end := context.WithCancelCause(t.ctx)
 	defer end(nil)
-	_, err := watched(ctx, end, t.env, thread, t.env.Limits.Steps, func() (starlark.Value, error) {
+	v, err := watched(ctx, end, t.env, thread, t.env.Limits.Steps, func() (starlark.Value, error) {
 		return starlark.Call(thread, f, starlark.Tuple{t}, nil)
 	})
 	if err != nil {
-		return newScriptError(err, t.sources.byDisplay)
+		return nil, newScriptError(err, t.sources.byDisplay)
 	}
-	return t.canned.unused()
+	return v, nil
 }
 
 // scriptTest is the value t that a test function gets.

@@ -14,6 +14,9 @@ import (
 // Statements counts how often each statement of scripts ran, for Library.Statements. A statement that
 // holds others, such as an if, is its first lines only, up to the colon.
 type Statements struct {
+	// Each is told of each statement before it runs, in its goroutine; nil tells nobody.
+	Each func(*Statement)
+
 	mu    sync.Mutex
 	all   []*Statement
 	known map[string]int // by place
@@ -66,11 +69,21 @@ func (s *Statements) mark(n starlark.Value) (starlark.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mark: %w", err)
 	}
+	back := i < 0
+	if back {
+		i = -1 - i
+	}
 	s.mu.Lock()
 	one := s.all[i]
 	s.mu.Unlock()
-	one.runs.Add(1)
 	s.last.Store(one)
+	if back {
+		return starlark.None, nil
+	}
+	one.runs.Add(1)
+	if s.Each != nil {
+		s.Each(one)
+	}
 	return starlark.None, nil
 }
 
@@ -80,12 +93,22 @@ func (s *Statements) marked(block []syntax.Stmt) []syntax.Stmt {
 	for _, stmt := range block {
 		if e, ok := stmt.(*syntax.ExprStmt); !ok || !isLiteral(e.X) {
 			start, end := extent(stmt)
-			with = append(with, &syntax.ExprStmt{X: &syntax.IndexExpr{X: &syntax.Ident{NamePos: start, Name: guardMark}, Lbrack: start,
-				Y: &syntax.Literal{Token: syntax.INT, TokenPos: start, Value: int64(s.place(start, end))}, Rbrack: start}})
+			with = append(with, markStmt(start, s.place(start, end)))
 		}
 		with = append(with, stmt)
 	}
 	return with
+}
+
+// back is a mark for the end of a loop's body: what happens until the next round is the loop's doing.
+func (s *Statements) back(loop *syntax.ForStmt) syntax.Stmt {
+	start, end := extent(loop)
+	return markStmt(start, -1-s.place(start, end))
+}
+
+func markStmt(at syntax.Position, n int) syntax.Stmt {
+	return &syntax.ExprStmt{X: &syntax.IndexExpr{X: &syntax.Ident{NamePos: at, Name: guardMark}, Lbrack: at,
+		Y: &syntax.Literal{Token: syntax.INT, TokenPos: at, Value: int64(n)}, Rbrack: at}}
 }
 
 // extent is where a statement begins and ends, without the blocks in it.

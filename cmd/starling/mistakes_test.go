@@ -23,7 +23,7 @@ type mistake struct {
 	line             int
 }
 
-var mistakeHead = regexp.MustCompile(`^# mistake: ([^;\n]+) ; found by: ([a-z, -]+) ; line: (\d+)\n`)
+var mistakeHead = regexp.MustCompile(`^# mistake: ([^;\n]+) ; found by: ([a-z0-9, -]+) ; line: (\d+)\n`)
 
 func mistakes(t *testing.T) []mistake {
 	t.Helper()

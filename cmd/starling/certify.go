@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"starling/builtins"
+	"starling/cmd/internal/certify"
+	"starling/engine"
+	"starling/scripts"
+)
+
+func newCertify(p *program) *cobra.Command {
+	var dir, only string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "certify SCRIPT",
+		Short: "Try a script against all that APIs and machines do",
+		Long: `Plays the API that the script's file of tests declares (certify = {…}, see docs/testing.md),
+breaks it in one way at a time, pulls until nothing more comes, and compares what was sent with
+what the API had: empty and repeated pages, reordered rows, 429, 5xx, timeouts, broken answers,
+expired tokens, odd fields, wrong clocks, kills at every commit, old checkpoints.
+
+SCRIPT is a file, or the name of a built-in script. The exit code is 1 when rows are lost, when
+no pull goes well any more, or when rows are sent twice although the script has a key.`,
+		Example: "  starling certify scripts/alerts.star\n  starling certify office365_exchange_message_graph_service --only 'kill|5xx'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			defer stop()
+			return p.certify(ctx, args[0], dir, only, asJSON)
+		},
+	}
+	c.Flags().StringVar(&dir, "scripts", "", "folder of scripts (default: that of SCRIPT)")
+	c.Flags().StringVar(&only, "only", "", "try only the cells whose name matches this regular expression")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+func (p *program) certify(ctx context.Context, name, dir, only string, asJSON bool) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return usage("--only: %w", err)
+	}
+	script, api, err := p.certified(ctx, name, dir)
+	if err != nil {
+		return fail(err, engine.CodeScript)
+	}
+	report, err := certify.Run(ctx, script, api, wanted.MatchString)
+	if err != nil {
+		return fail(err, engine.CodeScript)
+	}
+	if asJSON {
+		printJSON(p.stdout, report)
+	} else {
+		printCertified(p, report)
+	}
+	if !report.OK {
+		return &failure{code: exitWrong}
+	}
+	return nil
+}
+
+// certified reads a script and what its file of tests declares.
+func (p *program) certified(ctx context.Context, name, dir string) (certify.Script, *certify.API, error) {
+	if dir == "" && exists(name) {
+		dir, name = filepath.Dir(name), filepath.Base(name)
+	}
+	name = strings.TrimSuffix(name, ".star") + ".star"
+	limits := engine.Limits{}.WithDefaults()
+	script := certify.Script{Library: &engine.Library{Builtin: scripts.FS(), Dir: dir, Predeclared: builtins.All(), Statements: &engine.Statements{}}, Name: name, Limits: limits}
+	var err error
+	if script.Sources, err = script.Library.Read(); err != nil {
+		return script, nil, err
+	}
+	tests := strings.TrimSuffix(name, ".star") + "_test.star"
+	f, err := script.Library.TestFile(ctx, script.Sources, tests, "certify", limits)
+	if err != nil {
+		return script, nil, err
+	}
+	if f.Declared == nil {
+		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errors.New("declares nothing to certify with"), Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
+	}
+	api, err := certify.Declared(f.Declared, f.Now)
+	if err != nil {
+		return script, nil, fmt.Errorf("%s: %w", tests, err)
+	}
+	for _, a := range f.Answers {
+		api.Answers = append(api.Answers, certify.Answer{Method: a.Method, Part: a.Part, Status: a.Status, Header: a.Header, Body: a.Body})
+	}
+	script.Settings = f.Settings
+	return script, api, nil
+}
+
+func printCertified(p *program, r *certify.Report) {
+	failed := 0
+	for _, v := range r.Verdicts {
+		mark := "ok"
+		switch {
+		case v.Warning:
+			mark = "warn"
+		case !v.OK():
+			mark = "FAIL"
+			failed++
+		}
+		fmt.Fprintf(p.stdout, "%-4s  %-16s %s\n", mark, v.Name, v.Result)
+		if v.Text != "" {
+			fmt.Fprintln(p.stdout, "      "+printable(p.redactor.Redact(v.Text)))
+			for _, place := range v.Places {
+				fmt.Fprintf(p.stdout, "      at %s:%d\n", place.File, place.Line)
+			}
+		}
+	}
+	verdict := "is certified"
+	if !r.OK {
+		verdict = fmt.Sprintf("is not certified: %s of %d", count(failed, "cell"), len(r.Verdicts))
+	}
+	fmt.Fprintf(p.stdout, "%s %s (%s, %s, %s)\n", r.Script, verdict, count(len(r.Verdicts), "cell"), count(r.Rows, "row"), count(r.Pulls, "pull"))
+}
