@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -22,16 +23,22 @@ import (
 //	hash.sha256(data, *, encoding = "hex")
 //	hash.sha1(data, *, encoding = "hex")
 //	hash.md5(data, *, encoding = "hex")
+//	hash.sha512(data, *, encoding = "hex")
 //	hash.hmac_sha256(key, data, *, encoding = "hex")
+//	hash.hmac_sha1(key, data, *, encoding = "hex")
+//	hash.hmac_sha512(key, data, *, encoding = "hex")
 //
-// The key of hmac_sha256 may be a secret. SHA-1 and MD5 are for APIs that ask for them, and for
+// The key of an HMAC may be a secret. SHA-1 and MD5 are for APIs that ask for them, and for
 // naming records; neither protects anything.
 func newHash() *starlarkstruct.Module {
 	return module("hash", map[string]builtinFunc{
 		"sha256":      hashWith(sha256.New),
 		"sha1":        hashWith(sha1.New),
+		"sha512":      hashWith(sha512.New),
 		"md5":         hashWith(md5.New),
-		"hmac_sha256": hashHMAC,
+		"hmac_sha256": hashHMAC(sha256.New),
+		"hmac_sha1":   hashHMAC(sha1.New),
+		"hmac_sha512": hashHMAC(sha512.New),
 	})
 }
 
@@ -46,20 +53,22 @@ func hashWith(create func() hash.Hash) builtinFunc {
 	}
 }
 
-func hashHMAC(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var key starlark.Value
-	var data dataArg
-	encoding := "hex"
-	if err := unpack(b, args, kwargs, 2, "key", &key, "data", &data, "encoding?", &encoding); err != nil {
-		return nil, err
+func hashHMAC(create func() hash.Hash) builtinFunc {
+	return func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		var key starlark.Value
+		var data dataArg
+		encoding := "hex"
+		if err := unpack(b, args, kwargs, 2, "key", &key, "data", &data, "encoding?", &encoding); err != nil {
+			return nil, err
+		}
+		var secret dataArg
+		if s, ok := key.(engine.Secret); ok {
+			secret = dataArg(s.Reveal())
+		} else if err := secret.Unpack(key); err != nil {
+			return nil, fmt.Errorf("%s: key: %w, or a secret", b.Name(), err)
+		}
+		return digestOf(b, hmac.New(create, secret), data, encoding)
 	}
-	var secret dataArg
-	if s, ok := key.(engine.Secret); ok {
-		secret = dataArg(s.Reveal())
-	} else if err := secret.Unpack(key); err != nil {
-		return nil, fmt.Errorf("%s: key: %w, or a secret", b.Name(), err)
-	}
-	return digestOf(b, hmac.New(sha256.New, secret), data, encoding)
 }
 
 func digestOf(b *starlark.Builtin, h hash.Hash, data []byte, encoding string) (starlark.Value, error) {

@@ -13,11 +13,12 @@ import (
 // newHTTP makes the module http, with which scripts ask APIs.
 //
 //	http.client(base, *, auth, headers, retry, rate, timeout, hosts, hints, errors)
-//	http.retry(times = 3, *, statuses = [429, 500, 502, 503, 504], backoff = "2s", cap = "60s")
+//	http.retry(times = 3, *, statuses = [429, 500, 502, 503, 504], backoff = "2s", cap = "60s", reset, remaining)
 //	http.rate(n, per = "1s", *, name)
 //	http.basic(user, secret)
 //	http.bearer(secret)
-//	http.api_key(secret, header = "X-Api-Key")
+//	http.api_key(secret, header = "X-Api-Key", *, prefix)
+//	http.signed(sign)
 //	http.link()
 //	http.cursor(key, param)
 //	http.offset(param, size, *, rows)
@@ -70,6 +71,7 @@ func newHTTP() *starlarkstruct.Module {
 		"basic":   httpBasic,
 		"bearer":  httpBearer,
 		"api_key": httpAPIKey,
+		"signed":  httpSigned,
 		"link":    httpLink,
 		"cursor":  httpCursor,
 		"offset":  httpOffset,
@@ -135,7 +137,7 @@ func httpClient(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if c.headers, err = headersOf(headersArg); err != nil {
 		return nil, fmt.Errorf("%s: headers: %w", b.Name(), err)
 	}
-	if err := argOf(b, "auth", "http.basic, http.bearer, http.api_key or one of oauth", authArg, &c.auth); err != nil {
+	if err := argOf(b, "auth", "http.basic, http.bearer, http.api_key, http.signed or one of oauth", authArg, &c.auth); err != nil {
 		return nil, err
 	}
 	if err := argOf(b, "retry", "http.retry", retryArg, &c.retry); err != nil {

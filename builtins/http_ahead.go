@@ -20,7 +20,7 @@ type fetch struct {
 
 // get asks for the page.
 func (f *fetch) get(p *engine.Pull, ps *pages) {
-	f.page, f.err = f.call.send(p, f.request, func(a *answer) error { return ps.check(f.request, a) })
+	f.page, f.err = f.call.send(p, ps.thread, f.request, func(a *answer) error { return ps.check(f.request, a) })
 }
 
 // maxAhead is how long a page may be so that the next is asked for while the script has it: there is not to be room
@@ -30,10 +30,11 @@ const maxAhead = 8 << 20
 var errLeft = errors.New("the script has left the loop")
 
 // goAhead asks for the page after the last one while the script has that, if the script cannot have a say in which it is. What
-// is wrong with it is told when the script comes to it.
+// is wrong with it is told when the script comes to it. What a function of the script signs is not asked for ahead: it runs where the
+// script does.
 func (it *pageIterator) goAhead() {
 	ps := it.pages
-	if !ps.prefetch || it.done || !ps.next.pure || len(it.last.answer.body) > maxAhead {
+	if _, signs := ps.call.client.auth.(*signedAuth); signs || !ps.prefetch || it.done || !ps.next.pure || len(it.last.answer.body) > maxAhead {
 		return
 	}
 	var f *fetch

@@ -78,14 +78,14 @@ func httpBearer(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 
 func httpAPIKey(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var secret engine.Secret
-	header := "X-Api-Key"
-	if err := unpack(b, args, kwargs, 1, "secret", (*secretArg)(&secret), "header?", &header); err != nil {
+	header, prefix := "X-Api-Key", ""
+	if err := unpack(b, args, kwargs, 1, "secret", (*secretArg)(&secret), "header?", &header, "prefix?", &prefix); err != nil {
 		return nil, err
 	}
-	if err := checkHeader(header, secret.Reveal()); err != nil {
+	if err := checkHeader(header, prefix+secret.Reveal()); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	return &fixedAuth{b.Name(), header, secret.Reveal}, nil
+	return &fixedAuth{b.Name(), header, func() string { return prefix + secret.Reveal() }}, nil
 }
 
 // A secretArg takes a secret from the arguments of a builtin, and nothing else: a plain string would

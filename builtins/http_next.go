@@ -121,7 +121,7 @@ func httpLink(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	return &pagerValue{"http.link()", func(r *response, _ call) (nextPage, error) {
-		return nextPage{link: nextLink(r.answer.header)}, nil
+		return nextPage{link: linkOf(r.answer.header, "next")}, nil
 	}}, nil
 }
 
@@ -219,10 +219,10 @@ func (c call) offset(name string) (int, error) {
 	return n, nil
 }
 
-// nextLink returns the target of the first link with the relation "next" in the headers Link, RFC 8288
+// linkOf returns the target of the first link with a relation, such as "next", in the headers Link, RFC 8288
 // section 3, or "". Links about another resource than the answer, with anchor, do not count. What is
 // not well-formed ends the reading of its header: an API that breaks off there has no next page.
-func nextLink(h http.Header) string {
+func linkOf(h http.Header, relation string) string {
 	for _, text := range h.Values("Link") {
 		for text != "" {
 			var target string
@@ -235,7 +235,7 @@ func nextLink(h http.Header) string {
 				continue
 			}
 			for rel := range strings.FieldsSeq(attributes["rel"]) {
-				if strings.EqualFold(rel, "next") {
+				if strings.EqualFold(rel, relation) {
 					return target
 				}
 			}

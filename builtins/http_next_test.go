@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestNextLinkIsFoundInHeaders(t *testing.T) {
 		{[]string{`, ,<a>; rel=next`}, "a"},
 		{[]string{`<a> rel=next`}, ""},
 	} {
-		if got := nextLink(http.Header{"Link": c.headers}); got != c.want {
+		if got := linkOf(http.Header{"Link": c.headers}, "next"); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.headers, got, c.want)
 		}
 	}
@@ -39,7 +40,7 @@ func FuzzNextLink(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		link := nextLink(http.Header{"Link": {text}})
+		link := linkOf(http.Header{"Link": {text}}, "next")
 		if link != "" && !strings.Contains(text, "<") {
 			t.Errorf("%q gave %q", text, link)
 		}
@@ -47,8 +48,20 @@ func FuzzNextLink(f *testing.F) {
 			t.Errorf("%q gave %q, which is not in it", text, link)
 		}
 		// What was read is read again the same.
-		if link != "" && nextLink(http.Header{"Link": {"<" + link + `>; rel="next"`}}) != link {
+		if link != "" && linkOf(http.Header{"Link": {"<" + link + `>; rel="next"`}}, "next") != link {
 			t.Errorf("%q is not read back", link)
 		}
 	})
+}
+
+func TestAScriptReadsLinks(t *testing.T) {
+	t.Parallel()
+	n := newNetTest(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Link", `</v1/logs?limit=2>; rel="self"`)
+		w.Header().Add("Link", `</v1/logs?after=1>; rel="next"`)
+	})
+	v, err := n.pullOnce(t, `base`, `
+r = api.get("/v1/logs")
+return [r.link(), r.link("self"), r.link("prev")]`)
+	wantValue(t, v, err, fmt.Sprintf(`["%[1]s/v1/logs?after=1", "%[1]s/v1/logs?limit=2", None]`, n.base))
 }

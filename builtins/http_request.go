@@ -91,7 +91,7 @@ func (c *call) accept(status int) bool {
 }
 
 // send sends the call and returns the response.
-func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*response, error) {
+func (c *call) send(p *engine.Pull, thread *starlark.Thread, r *request, check func(*answer) error) (*response, error) {
 	for _, param := range c.params {
 		if param.secret { // in the form that an answer may repeat
 			p.Env().Redactor.Add(escape(param.value, querySafe))
@@ -102,6 +102,9 @@ func (c *call) send(p *engine.Pull, r *request, check func(*answer) error) (*res
 		return nil, err
 	}
 	x := &exchange{auth: c.client.auth, retry: c.client.retry, gate: g, pace: c.client.pace(float64(c.share)), accept: c.accept, check: check, judge: c.client.judge, errors: c.client.errors}
+	if s, ok := c.client.auth.(*signedAuth); ok {
+		x.sign = func(r *request, h http.Header) (func(), error) { return s.sign(p, thread, r, h) }
+	}
 	a, f := x.try(p, r)
 	switch {
 	case f == nil:
@@ -191,7 +194,7 @@ func (c *call) once(thread *starlark.Thread, b *starlark.Builtin, ok *starlark.L
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	response, err := c.send(p, r, nil)
+	response, err := c.send(p, thread, r, nil)
 	if err != nil {
 		return nil, err // not response, which is nil but would not be a nil Value
 	}

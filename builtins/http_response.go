@@ -71,6 +71,8 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 		return starlark.String(r.pull.Env().Redactor.Redact(r.failed.Error())), nil
 	case "raise_error":
 		return starlark.NewBuiltin("response.raise_error", responseRaise).BindReceiver(r), nil
+	case "link":
+		return starlark.NewBuiltin("response.link", responseLink).BindReceiver(r), nil
 	case "json":
 		return starlark.NewBuiltin("response.json", responseJSON).BindReceiver(r), nil
 	case "xml":
@@ -81,7 +83,7 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 
 // AttrNames lists what Attr knows.
 func (r *response) AttrNames() []string {
-	return []string{"error", "headers", "json", "raise_error", "status", "text", "url", "xml"}
+	return []string{"error", "headers", "json", "link", "raise_error", "status", "text", "url", "xml"}
 }
 
 func responseRaise(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -92,6 +94,24 @@ func responseRaise(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 		return nil, r.failed
 	}
 	return starlark.None, nil
+}
+
+// responseLink returns where the link with a relation leads, None without one.
+func responseLink(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	rel := "next"
+	if err := unpack(b, args, kwargs, 1, "rel?", &rel); err != nil {
+		return nil, err
+	}
+	r := b.Receiver().(*response)
+	link := linkOf(r.answer.header, rel)
+	if link == "" {
+		return starlark.None, nil
+	}
+	ref, err := looseURL(link)
+	if err != nil {
+		return nil, fmt.Errorf("%s: link is not a URL: %w", b.Name(), err)
+	}
+	return starlark.String(r.answer.url.ResolveReference(ref).String()), nil
 }
 
 func responseJSON(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -21,6 +21,8 @@ type retryPolicy struct {
 	statuses []int
 	backoff  time.Duration // before the first of them; doubled each time
 	cap      time.Duration // before jitter
+	// reset and remaining are headers that say when a quota is full again, and how much of it is left; "" for none.
+	reset, remaining string
 }
 
 func defaultRetry() *retryPolicy {
@@ -39,7 +41,8 @@ func httpRetry(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	r := defaultRetry()
 	var statuses *starlark.List
 	var backoff, limit starlark.Value
-	err := unpack(b, args, kwargs, 1, "times?", &r.times, "statuses?", &statuses, "backoff?", &backoff, "cap?", &limit)
+	err := unpack(b, args, kwargs, 1, "times?", &r.times, "statuses?", &statuses, "backoff?", &backoff, "cap?", &limit,
+		"reset?", &r.reset, "remaining?", &r.remaining)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +59,9 @@ func httpRetry(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	}
 	if err := positive(b, "cap", limit, &r.cap); err != nil {
 		return nil, err
+	}
+	if r.remaining != "" && r.reset == "" {
+		return nil, fmt.Errorf("%s: remaining: is for reset, which is not there", b.Name())
 	}
 	return r, nil
 }
@@ -117,6 +123,36 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
+// epochFrom is the least number that is a time since 1970, and not one from now: what is smaller lies before 1974.
+const epochFrom = 1 << 27
+
+// after reads how long an answer that is no success asks to be left alone: by Retry-After, or else by the headers of the policy.
+// A time that has passed says to try again at once, which a second stands for.
+func (r *retryPolicy) after(a *answer, now time.Time) time.Duration {
+	if wait := retryAfter(a.header, now); wait > 0 || r.reset == "" {
+		return wait
+	}
+	if a.status != http.StatusTooManyRequests && !r.usedUp(a) {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(a.header.Get(r.reset)), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	if n >= epochFrom {
+		if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+			now = date
+		}
+		n = max(n-now.Unix(), 0)
+	}
+	return time.Duration(max(1, min(n, int64(maxRetryAfter/time.Second)))) * time.Second
+}
+
+// usedUp reports whether an answer says that nothing is left of a quota.
+func (r *retryPolicy) usedUp(a *answer) bool {
+	return r.remaining != "" && strings.TrimSpace(a.header.Get(r.remaining)) == "0"
+}
+
 // A failure is why an attempt gave no answer to use.
 type failure struct {
 	err    *engine.Error
@@ -155,7 +191,8 @@ func throttleCode(code engine.Code) engine.Code {
 
 // An exchange is how a client gets an answer: it waits for its turn, sends, judges and sends again.
 type exchange struct {
-	auth  auth // may be nil
+	auth  auth                                                 // may be nil
+	sign  func(*request, http.Header) (done func(), err error) // puts a signature on each attempt; may be nil
 	retry *retryPolicy
 	gate  *gate
 	pace  engine.Pace
@@ -256,14 +293,21 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	}
 	answered := false
 	defer func() { turn.Done(answered) }()
+	if x.sign != nil && r.scope.credentialed(r.url) {
+		done, err := x.sign(r, credentials)
+		if err != nil {
+			return nil, version, failureOf(p, r, err)
+		}
+		defer done()
+	}
 	r.sentMore = func() { turn.Again(p.QuotaClock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
 	}
 	if !x.accept(a.status) {
 		f := x.judge(p, r, a)
-		f.status, f.after, f.answer = a.status, retryAfter(a.header, p.Now()), a
-		f.again = f.again || slices.Contains(x.retry.statuses, a.status)
+		f.status, f.after, f.answer = a.status, x.retry.after(a, p.Now()), a
+		f.again = f.again || slices.Contains(x.retry.statuses, a.status) || f.after > 0 && x.retry.usedUp(a)
 		if answered = !f.throttle(); !answered {
 			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.QuotaClock(), f.after)
 		}

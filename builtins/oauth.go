@@ -13,17 +13,18 @@ import (
 
 // newOAuth makes the module oauth.
 //
-//	oauth.client_credentials(token_url, *, client_id, client_secret, certificate, assertion_file, resource, scope, params, hints, passing, errors)
-//	oauth.refresh_token(token_url, *, client_id, refresh_token, key, client_secret, certificate, assertion_file, resource, scope, params, hints, passing, errors)
+//	oauth.client_credentials(token_url, *, client_id, client_secret, certificate, private_key, assertion_file, resource, scope, params, hints, passing, errors)
+//	oauth.refresh_token(token_url, *, client_id, refresh_token, key, client_secret, certificate, private_key, assertion_file, resource, scope, params, hints, passing, errors)
 //	oauth.managed_identity(resource, *, client_id, hints, passing, errors)
 //	oauth.certificate(file, *, key, password, alg = "PS256")
+//	oauth.private_key(file, *, kid, alg = "RS256")
 //
-// The results of all but certificate are for http.client(auth = ...). The token is got when it is first
+// The results of all but certificate and private_key are for http.client(auth = ...). The token is got when it is first
 // needed, shared by all collectors with the same arguments, and renewed ahead of its end, or when an
 // API refuses it.
 //
-// A client proves who it is by one of three: a secret; a certificate, with which it signs an assertion
-// (RFC 7523) for each request; or an assertion that somebody else writes into a file, which is read
+// A client proves who it is by one of four: a secret; a certificate, with which it signs an assertion
+// (RFC 7523) for each request; a key alone, which the server knows by an id; or an assertion that somebody else writes into a file, which is read
 // anew for each request. resource is for the first version of Microsoft's sign-in, scope for the second
 // and for everybody else: give one of them. params are further fields of the form.
 //
@@ -47,6 +48,7 @@ func newOAuth() *starlarkstruct.Module {
 		"refresh_token":      oauthRefreshToken,
 		"managed_identity":   oauthManagedIdentity,
 		"certificate":        oauthCertificate,
+		"private_key":        oauthPrivateKey,
 	})
 }
 

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"go.starlark.net/starlark"
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -35,13 +34,6 @@ func (c *certificate) Type() string          { return "oauth.certificate" }
 func (c *certificate) Freeze()               {}
 func (c *certificate) Truth() starlark.Bool  { return true }
 func (c *certificate) Hash() (uint32, error) { return 0, errors.New("unhashable: oauth.certificate") }
-
-func (c *certificate) method() jwt.SigningMethod {
-	if c.alg == "RS256" {
-		return jwt.SigningMethodRS256
-	}
-	return jwt.SigningMethodPS256
-}
 
 // thumbprint returns the header that tells the server which certificate it is, RFC 7515 section 4.1.
 func (c *certificate) thumbprint() (name, value string) {

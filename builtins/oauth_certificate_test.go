@@ -108,6 +108,7 @@ type verifier struct {
 	url      string // the audience that it is
 	cert     *x509.Certificate
 	alg      string
+	kid      string // of a key without a certificate
 	mu       sync.Mutex
 	seen     map[string]bool
 	problems []string
@@ -169,6 +170,9 @@ func (v *verifier) checkClaims(token *jwt.Token, claims jwt.MapClaims, text stri
 	want := map[string]any{"alg": "PS256", "typ": "JWT", "x5t#S256": base64.RawURLEncoding.EncodeToString(sha2[:])}
 	if v.alg == "RS256" {
 		want = map[string]any{"alg": "RS256", "typ": "JWT", "x5t": base64.RawURLEncoding.EncodeToString(sha[:])}
+	}
+	if v.kid != "" {
+		want = map[string]any{"alg": v.alg, "typ": "JWT", "kid": v.kid}
 	}
 	if fmt.Sprint(token.Header) != fmt.Sprint(want) {
 		return fmt.Errorf("header %v, want %v", token.Header, want)

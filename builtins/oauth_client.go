@@ -35,6 +35,7 @@ type clientArgs struct {
 	secret    engine.Secret
 	secretSet bool
 	cert      *certificate
+	key       *privateKey
 	file      engine.File
 
 	remedy string // what a person can do when the endpoint refuses, if no hint says it
@@ -46,8 +47,8 @@ type clientArgs struct {
 }
 
 func (c *clientArgs) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) error {
-	var secret, cert, file starlark.Value
-	pairs = append([]any{"token_url", &c.tokenURL, "client_id", &c.clientID, "client_secret??", &secret, "certificate??", &cert, "assertion_file??", &file,
+	var secret, cert, key, file starlark.Value
+	pairs = append([]any{"token_url", &c.tokenURL, "client_id", &c.clientID, "client_secret??", &secret, "certificate??", &cert, "private_key??", &key, "assertion_file??", &file,
 		"resource??", &c.resource, "scope??", &c.scope, "params??", &c.more, "hints??", &c.hints, "passing??", &c.passing, "errors??", &c.errors}, pairs...)
 	if err := unpack(b, args, kwargs, 1, pairs...); err != nil {
 		return err
@@ -59,6 +60,9 @@ func (c *clientArgs) unpack(b *starlark.Builtin, args starlark.Tuple, kwargs []s
 		}
 	}
 	if err := argOf(b, "certificate", "oauth.certificate", cert, &c.cert); err != nil {
+		return err
+	}
+	if err := argOf(b, "private_key", "oauth.private_key", key, &c.key); err != nil {
 		return err
 	}
 	return argOf(b, "assertion_file", "config.file", file, &c.file)
@@ -102,6 +106,9 @@ func (c *clientArgs) proof() (proof, error) {
 	if c.cert != nil {
 		proofs = append(proofs, &signedAssertion{c.clientID, c.cert})
 	}
+	if c.key != nil {
+		proofs = append(proofs, &keyAssertion{c.clientID, c.key})
+	}
 	if c.file.Path != "" {
 		proofs = append(proofs, assertionFile(c.file))
 	}
@@ -111,7 +118,7 @@ func (c *clientArgs) proof() (proof, error) {
 	case 1:
 		return proofs[0], nil
 	}
-	return nil, errors.New("client_secret, certificate and assertion_file: give one of them")
+	return nil, errors.New("client_secret, certificate, private_key and assertion_file: give one of them")
 }
 
 func (c *tokenClient) identity() string {
@@ -188,7 +195,7 @@ func oauthClientCredentials(thread *starlark.Thread, b *starlark.Builtin, args s
 	switch {
 	case err != nil:
 	case client.proof == nil:
-		err = errors.New("give one of client_secret, certificate and assertion_file")
+		err = errors.New("give one of client_secret, certificate, private_key and assertion_file")
 	case (c.resource == "") == (c.scope == ""):
 		err = errors.New("give either resource or scope")
 	}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"starling/engine"
 )
 
@@ -57,17 +55,8 @@ const assertionAround = 5 * time.Minute
 
 // sign makes an assertion of clientID for the endpoint audience.
 func (c *certificate) sign(clientID, audience string, now time.Time) (string, error) {
-	t := jwt.NewWithClaims(c.method(), jwt.MapClaims{
-		"iss": clientID,
-		"sub": clientID,
-		"aud": audience,
-		"jti": randomUUID(),
-		"nbf": now.Add(-assertionAround).Unix(),
-		"exp": now.Add(assertionAround).Unix(),
-	})
 	name, thumbprint := c.thumbprint()
-	t.Header[name] = thumbprint
-	text, err := t.SignedString(c.key)
+	text, err := signAssertion(c.alg, name, thumbprint, c.key, clientID, audience, now)
 	if err != nil {
 		return "", &engine.Error{Code: engine.CodeAuth, Err: fmt.Errorf("sign with %s: %w", c.file, err)}
 	}

@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 )
 
 // prepare makes an engine without a store: enough to plan.
@@ -253,4 +257,17 @@ func findService(config *Config, service string) (CollectorConfig, error) {
 	}
 	return CollectorConfig{}, &Error{Code: CodeConfig, Op: config.File, Err: fmt.Errorf("%d services are called %q", len(found), service),
 		Hint: "name one of: " + strings.Join(names, ", ")}
+}
+
+// CompileErrors returns what is wrong with a script before anything runs: its syntax, its names, members that no builtin has, and what
+// the engine's dialect leaves out. Editors ask for it.
+func CompileErrors(name string, text []byte, predeclared starlark.StringDict) resolve.ErrorList {
+	_, _, err := (&Library{Predeclared: predeclared}).program(source{text: text, display: name})
+	if list, ok := errors.AsType[resolve.ErrorList](err); ok {
+		return list
+	}
+	if e, ok := errors.AsType[syntax.Error](err); ok {
+		return resolve.ErrorList{{Pos: e.Pos, Msg: e.Msg}}
+	}
+	return nil
 }

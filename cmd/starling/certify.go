@@ -89,15 +89,32 @@ func (p *program) certified(ctx context.Context, name, dir string) (certify.Scri
 	if f.Declared == nil {
 		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errors.New("declares nothing to certify with"), Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
 	}
-	api, err := certify.Declared(f.Declared, f.Now)
+	script.Settings = f.Settings
+	api, err := apiOf(ctx, script, f)
 	if err != nil {
 		return script, nil, fmt.Errorf("%s: %w", tests, err)
 	}
-	for _, a := range f.Answers {
-		api.Answers = append(api.Answers, certify.Answer{Method: a.Method, Part: a.Part, Status: a.Status, Header: a.Header, Body: a.Body})
-	}
-	script.Settings = f.Settings
 	return script, api, nil
+}
+
+// apiOf is the API that a file of tests declares, or that its answers show.
+func apiOf(ctx context.Context, script certify.Script, f engine.TestFile) (*certify.API, error) {
+	var answers []certify.Answer
+	for _, a := range f.Answers {
+		answers = append(answers, certify.Answer{Method: a.Method, Part: a.Part, Status: a.Status, Header: a.Header, Body: a.Body})
+	}
+	if len(f.Declared) == 0 {
+		exchanges, err := certify.Canned(ctx, script, answers, f.Now)
+		if err != nil {
+			return nil, err
+		}
+		return certify.Derive(exchanges, f.Now)
+	}
+	api, err := certify.Declared(f.Declared, f.Now)
+	if err == nil {
+		api.Answers = append(api.Answers, answers...)
+	}
+	return api, err
 }
 
 func printCertified(p *program, r *certify.Report) {

@@ -9,18 +9,23 @@ import (
 
 func office365(t *testing.T) string { return repositoryFile(t, "docs/office365.md") }
 
-func TestConfigurationOfOffice365IsInOrder(t *testing.T) {
+func TestConfigurationsOfServicesAreInOrder(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	_, rest, _ := strings.Cut(office365(t), "\n```yaml\n")
-	config, _, ok := strings.Cut(rest, "\n```\n")
-	if !ok {
-		t.Fatal("docs/office365.md has no configuration")
-	}
-	put(t, filepath.Join(dir, "config.yaml"), config)
-	out := output(t, dir, "check", "--config", "config.yaml")
-	if !strings.Contains(out, "is in order: 1 collector, 1 output") || strings.Contains(out, "(a warning)") {
-		t.Errorf("got\n%s", out)
+	for _, file := range []string{"office365.md", "github.md", "okta.md", "entra.md", "duo.md"} {
+		dir := t.TempDir()
+		_, rest, _ := strings.Cut(repositoryFile(t, "docs/"+file), "\n```yaml\n")
+		config, _, ok := strings.Cut(rest, "\n```\n")
+		if !ok {
+			t.Fatalf("docs/%s has no configuration", file)
+		}
+		config = regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllString(config, "not-a-real-secret")
+		config = strings.Replace(config, "{address: collector-eu.devo.io, port: 443, type: SSL, chain: chain.crt, cert: my_domain.crt, key: my_domain.key}", "{address: 127.0.0.1, port: 1}", 1)
+		config = strings.Replace(config, "devo_1: {type: devo_platform,", "devo_1: {type: syslog,", 1)
+		put(t, filepath.Join(dir, "config.yaml"), config)
+		out := output(t, dir, "check", "--config", "config.yaml")
+		if !strings.Contains(out, "is in order: 1 collector, 1 output") || strings.Contains(out, "(a warning)") {
+			t.Errorf("docs/%s: got\n%s", file, out)
+		}
 	}
 }
 

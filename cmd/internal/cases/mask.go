@@ -244,6 +244,7 @@ func (m *masker) find(t *engine.Tape, known []string) {
 	}
 	for _, e := range t.Exchanges {
 		m.findHeader(e.Header)
+		m.findSigned(e.Header)
 		m.findHeader(e.Answer)
 		if u, err := url.Parse(e.URL); err == nil {
 			m.findValues(u.RawQuery)
@@ -274,6 +275,19 @@ func (m *masker) findHeader(h http.Header) {
 		}
 	}
 }
+
+// findSigned takes what no header that everybody knows has for a secret, such as a signature that a script has made.
+func (m *masker) findSigned(h http.Header) {
+	for name, values := range h {
+		for _, v := range values {
+			if len(v) >= 16 && !wellKnown.MatchString(name) && !isSecretName(name) {
+				m.secret(v)
+			}
+		}
+	}
+}
+
+var wellKnown = regexp.MustCompile(`^(?i)(accept.*|content-.*|user-agent|date|x-.*-date|consistencylevel|prefer|if-.*|host|range|cache-control|origin|referer|.*version)$`)
 
 func (m *masker) findHeaderValue(name, value string) {
 	switch {

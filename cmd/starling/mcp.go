@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/spf13/cobra"
+)
+
+func newMCP(p *program) *cobra.Command {
+	var live bool
+	c := &cobra.Command{
+		Use:   "mcp",
+		Short: "Offer the tools for scripts to an assistant, over MCP",
+		Long: `Speaks the Model Context Protocol over standard input and output, for assistants and editors that
+start it: each tool is a command of this program, with the same answers as its --json. It works in the
+folder in which it is started, with your rights: files that its tools are told to format, or golden
+files to update, are written.
+
+Without --live no tool uses the network: scripts are tried against tests and recordings. With it
+there is also the tool pull, which asks the real API with the credentials of the configuration, keeps nothing and
+delivers nothing, but shows the assistant events as they are.`,
+		Example: `  starling mcp
+  starling mcp --live`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return p.serveMCP(c.Context(), live) },
+	}
+	c.Flags().BoolVar(&live, "live", false, "offer the tool pull, which asks real APIs")
+	return c
+}
+
+func (p *program) serveMCP(ctx context.Context, live bool) error {
+	s := mcp.NewServer(&mcp.Implementation{Name: "starling", Title: "Starling", Version: buildVersion().number}, nil)
+	addTool(s, p, "check", "Checks a configuration with its scripts and certificates, without the network. Problems have file, line and column.",
+		func(in checkInput) []string { return flags("config", in.Config) }, "check", "--json")
+	addTool(s, p, "lint", "Finds mistakes in scripts that load, and then do not do what they seem to; each has a place, and mostly a fix.",
+		func(in filesInput) []string { return files(in.Files) }, "lint", "--json")
+	addTool(s, p, "fmt", "Lays scripts out in the one form, and writes them; with check it only says which files would change.",
+		func(in formatInput) []string { return append(boolean("check", in.Check), files(in.Files)...) }, "fmt", "--json")
+	addTool(s, p, "test", "Runs the tests of scripts (X_test.star for X.star) against canned answers, offline.",
+		func(in testInput) []string {
+			args := slices.Concat(flags("run", in.Run), flags("scripts", in.Scripts), boolean("cover", in.Cover), boolean("update", in.Update))
+			return append(args, files(in.Files)...)
+		}, "test", "--json")
+	addTool(s, p, "docs", "The manual: of a builtin such as checkpoint.windows, of a value such as client.pages, of a script and its settings; or what has all the words of a search in it.",
+		func(in docsInput) []string { return append(flags("search", in.Search), files(in.names())...) }, "docs", "--json")
+	if live {
+		addTool(s, p, "pull", "Pulls once from the real API, keeps nothing, delivers nothing, and shows the first events, a line of JSON for each.",
+			func(in pullInput) []string {
+				return slices.Concat(flags("config", in.Config), flags("limit", fmt.Sprint(max(1, min(in.Limit, 50)))), files([]string{in.Service}))
+			}, "pull", "--fresh", "--format=json")
+	}
+	if err := s.Run(ctx, &mcp.StdioTransport{}); err != nil && ctx.Err() == nil {
+		return &failure{exitOther, fmt.Errorf("mcp: %w", err)}
+	}
+	return nil
+}
+
+type checkInput struct {
+	Config string `json:"config,omitempty" jsonschema:"the configuration file; by default config/config.yaml or config.yaml"`
+}
+
+type filesInput struct {
+	Files []string `json:"files,omitempty" jsonschema:"scripts, or folders of them; by default the folder scripts"`
+}
+
+type formatInput struct {
+	Files []string `json:"files" jsonschema:"scripts, or folders of them"`
+	Check bool     `json:"check,omitempty" jsonschema:"write nothing"`
+}
+
+type testInput struct {
+	Files   []string `json:"files,omitempty" jsonschema:"files of tests, or scripts; by default all"`
+	Scripts string   `json:"scripts,omitempty" jsonschema:"the folder of scripts"`
+	Run     string   `json:"run,omitempty" jsonschema:"only tests whose name matches this regular expression"`
+	Cover   bool     `json:"cover,omitempty" jsonschema:"say which statements ran"`
+	Update  bool     `json:"update,omitempty" jsonschema:"write golden files that differ"`
+}
+
+type docsInput struct {
+	Name   string `json:"name,omitempty" jsonschema:"of a builtin, a member, a value or a script; without it and without search, a list of all"`
+	Search string `json:"search,omitempty" jsonschema:"words"`
+}
+
+func (in docsInput) names() []string {
+	if in.Name == "" {
+		return nil
+	}
+	return []string{in.Name}
+}
+
+type pullInput struct {
+	Service string `json:"service" jsonschema:"an enabled service of the configuration"`
+	Config  string `json:"config,omitempty" jsonschema:"the configuration file"`
+	Limit   int    `json:"limit,omitempty" jsonschema:"how many events, 1 to 50; 1 by default"`
+}
+
+// flags returns a flag, unless it has no value.
+func flags(name, value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{"--" + name + "=" + value}
+}
+
+func boolean(name string, value bool) []string {
+	if !value {
+		return nil
+	}
+	return []string{"--" + name}
+}
+
+// files returns arguments that cannot be taken for flags, nor for standard input, which is the assistant.
+func files(names []string) []string {
+	args := []string{"--"}
+	for _, name := range names {
+		if name == "-" {
+			name = "./-"
+		}
+		args = append(args, name)
+	}
+	return args
+}
+
+// An mcpResult is what a command has answered.
+type mcpResult struct {
+	ExitCode int    `json:"exit_code" jsonschema:"0: in order; 1: something is wrong with what was looked at; 2: the tool was called wrongly; others: see messages"`
+	Output   any    `json:"output,omitempty" jsonschema:"what the command prints with --json, or its lines"`
+	Messages string `json:"messages,omitempty" jsonschema:"what it says beside that"`
+}
+
+// maxMCPOutput bounds an answer, bytes: it goes into an assistant's context.
+const maxMCPOutput = 256 << 10
+
+// addTool adds a tool that is a command of this program.
+func addTool[In any](s *mcp.Server, p *program, name, description string, args func(In) []string, command ...string) {
+	mcp.AddTool(s, &mcp.Tool{Name: name, Description: description}, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, mcpResult, error) {
+		var stdout, stderr bytes.Buffer
+		code := run(ctx, slices.Concat(command, args(in)), program{stdout: &stdout, stderr: &stderr, getenv: p.getenv})
+		r := mcpResult{ExitCode: code, Messages: clipped(stderr.String())}
+		r.Output = structured(clipped(stdout.String()))
+		return nil, r, nil
+	})
+}
+
+// structured returns what a command has printed: its JSON, or a list of its lines, each as JSON if it is.
+func structured(text string) any {
+	if text == "" {
+		return nil
+	}
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	var lines []any
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSuffix(line, "\n"); json.Valid([]byte(line)) {
+			lines = append(lines, json.RawMessage(line))
+		} else {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func clipped(text string) string {
+	if len(text) <= maxMCPOutput {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMCPOutput], "") + fmt.Sprintf("\n… %d more bytes: ask for less", len(text)-maxMCPOutput)
+}

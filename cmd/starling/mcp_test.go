@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// mcpSession starts starling mcp in a folder and connects a client to it.
+func mcpSession(t *testing.T, dir string, args ...string) *mcp.ClientSession {
+	t.Helper()
+	command := exec.Command("starling", append([]string{"mcp"}, args...)...)
+	command.Dir, command.Stderr = dir, os.Stderr
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	session, err := client.Connect(t.Context(), &mcp.CommandTransport{Command: command}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := session.Close(); err != nil { // the program ends when its input does
+			t.Error(err)
+		}
+	})
+	return session
+}
+
+// callTool calls a tool and returns the result, whose output is JSON again.
+func callTool(t *testing.T, session *mcp.ClientSession, name string, arguments map[string]any) (code int, output, messages string) {
+	t.Helper()
+	found, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: name, Arguments: arguments})
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	text, err := json.Marshal(found.StructuredContent)
+	if err != nil || found.IsError {
+		t.Fatalf("%s: %v, %v", name, err, found.Content[0].(*mcp.TextContent).Text)
+	}
+	var r struct {
+		ExitCode int `json:"exit_code"`
+		Output   json.RawMessage
+		Messages string
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r.ExitCode, string(r.Output), r.Messages
+}
+
+// writeTree writes files, and the folders that they are in.
+func writeTree(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMCPSession goes through a session as an assistant does that mends a script: every tool is used, over standard input
+// and output of the real program.
+func TestMCPSession(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) { writeTree(t, dir, map[string]string{name: text}) }
+	write("scripts/example.star", "\"\"\"An example.\"\"\"\n\ntable = devo.table('my.app.example', fields.map({\"n\": field(\"n\")}))\n\ndef pull():\n    devo.send(table, [{\"n\": 1}])\n    checkpoint.comit()\n")
+	write("scripts/example_test.star", "def test_pull(t):\n    t.equal(1, 1)\n")
+	write("config.yaml", "globals: {name: example, id: 1}\ninputs:\n  example:\n    id: 1\n    enabled: true\n    services:\n      example: {request_period_in_seconds: 60}\noutputs:\n  out: {type: console}\n")
+	session := mcpSession(t, dir)
+
+	listed, err := session.ListTools(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, tool := range listed.Tools {
+		names = append(names, tool.Name)
+		if len(tool.Description) < 40 {
+			t.Errorf("%s: the description says too little: %q", tool.Name, tool.Description)
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"check", "docs", "fmt", "lint", "test"}; !slices.Equal(names, want) {
+		t.Errorf("got the tools %q, want %q: none that uses the network", names, want)
+	}
+
+	code, output, _ := callTool(t, session, "lint", map[string]any{"files": []string{"scripts/example.star"}})
+	if code != exitWrong || !strings.Contains(output, `"line":7`) || !strings.Contains(output, "did you mean commit") {
+		t.Errorf("lint: %d %s", code, output)
+	}
+	code, output, _ = callTool(t, session, "docs", map[string]any{"name": "checkpoint.commit"})
+	if code != exitOK || !strings.Contains(output, "durable") {
+		t.Errorf("docs: %d %s", code, output)
+	}
+	text, _ := os.ReadFile(filepath.Join(dir, "scripts/example.star"))
+	write("scripts/example.star", strings.Replace(string(text), "comit", "commit", 1))
+	code, output, _ = callTool(t, session, "fmt", map[string]any{"files": []string{"scripts/example.star"}})
+	if text, _ := os.ReadFile(filepath.Join(dir, "scripts/example.star")); code != exitOK || !strings.Contains(string(text), `devo.table("my.app.example"`) {
+		t.Errorf("fmt: %d %s; the file is\n%s", code, output, text)
+	}
+	for tool, arguments := range map[string]map[string]any{"lint": {}, "test": {}, "check": {}} {
+		if code, output, messages := callTool(t, session, tool, arguments); code != exitOK {
+			t.Errorf("%s: %d %s %s", tool, code, output, messages)
+		}
+	}
+	// What looks like a flag, or like standard input, which is this session, is a file that is not there.
+	for _, name := range []string{"--list", "-"} {
+		if code, output, messages := callTool(t, session, "lint", map[string]any{"files": []string{name}}); code == exitOK || !strings.Contains(messages, strings.TrimPrefix(name, "--")) {
+			t.Errorf("a file called %s: %d %s %s", name, code, output, messages)
+		}
+	}
+	if found, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "test", Arguments: map[string]any{"files": 5}}); err == nil && !found.IsError {
+		t.Error("a wrong argument is accepted")
+	}
+}
+
+// TestMCPLive: only with --live there is a tool that uses the network.
+func TestMCPLive(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `[{"n":1,"who":"a"},{"n":2,"who":"b"}]`)
+	}))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{
+		"scripts/example.star": "\"\"\"An example.\"\"\"\n\napi = http.client(config.url(\"base_url\", default = None))\ntable = devo.table(\"my.app.example\", fields.map({}, rest = fields.keep))\n\ndef pull():\n    devo.send(table, api.get(\"/rows\").json())\n    checkpoint.commit()\n",
+		"config.yaml":          "globals: {name: example, id: 1}\ninputs:\n  example:\n    id: 1\n    enabled: true\n    services:\n      example: {request_period_in_seconds: 60, base_url: '" + api.URL + "'}\noutputs:\n  out: {type: console}\n",
+	})
+	session := mcpSession(t, dir, "--live")
+	code, output, messages := callTool(t, session, "pull", map[string]any{"service": "example", "limit": 2})
+	for _, want := range []string{`"tag":"my.app.example"`, `\"who\":\"b\"`} {
+		if code != exitOK || !strings.Contains(output, want) {
+			t.Errorf("pull: %d %s %s, want %s in it", code, output, messages, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "state")); err == nil {
+		t.Error("it has kept state")
+	}
+}
