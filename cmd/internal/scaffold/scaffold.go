@@ -87,9 +87,9 @@ func (d *Draft) todo(format string, args ...any) string {
 	return text
 }
 
-// hide notes that a text must not be written.
+// hide notes that a text must not be written. A shorter one is found everywhere, by chance.
 func (d *Draft) hide(text string) {
-	if len(text) > 3 {
+	if len(text) >= 6 {
 		d.secrets = append(d.secrets, text)
 	}
 }
@@ -97,9 +97,34 @@ func (d *Draft) hide(text string) {
 // scrub takes the secrets out of a text.
 func (d *Draft) scrub(text string) string {
 	for _, secret := range d.secrets {
-		text = strings.ReplaceAll(text, secret, "not-a-real-one")
+		text = strings.ReplaceAll(text, secret, fake)
 	}
 	return text
+}
+
+// clean takes the secrets out of everything that is written: a token of a header may stand in a link of the answer as well.
+func (d *Draft) clean() {
+	r := &d.Request
+	r.Summary, r.JSON = d.scrub(r.Summary), d.scrub(r.JSON)
+	for _, params := range [][]Param{r.Params, r.Headers, r.Form} {
+		for i := range params {
+			params[i].Value = d.scrub(params[i].Value)
+		}
+	}
+	for i := range r.Path {
+		r.Path[i].Text = d.scrub(r.Path[i].Text)
+	}
+	if d.Sample == nil || d.scrub(string(d.Sample.Body)) == string(d.Sample.Body) {
+		return
+	}
+	s, err := ParseSample([]byte(d.scrub(string(d.Sample.Body))))
+	if err != nil {
+		d.Sample = nil
+		d.todo("the sample is left out: a secret of the curl line is in it, where it cannot be replaced")
+		return
+	}
+	s.Links, s.Invent = d.Sample.Links, d.Sample.Invent
+	d.Sample = s
 }
 
 // Merge takes what other knows and d does not.

@@ -88,6 +88,24 @@ func TestOperationsThatAreNotThere(t *testing.T) {
 	}
 }
 
+// TestAPasswordThatIsAWordOfTheScriptChangesNothing: what is hidden is hidden in what a person gave, not in the script around it.
+func TestAPasswordThatIsAWordOfTheScriptChangesNothing(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"checkpoint", "events", "return", "def pull", `"items": `} {
+		d, err := ParseCurl(`curl https://api.acme.io/v1/items -u 'me:` + password + `'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Sample, err = ParseSample([]byte(`{"items": [{"id": 1}]}`)); err != nil {
+			t.Fatal(err)
+		}
+		written(t, d)
+		if f := d.Write(); !strings.Contains(f.Script, "checkpoint.commit()") || !strings.Contains(f.Script, "def pull():") {
+			t.Errorf("%q: got\n%s", password, f.Script)
+		}
+	}
+}
+
 // written checks what every draft must become: scripts that can be laid out, without a secret.
 func written(t *testing.T, d *Draft, never ...string) {
 	t.Helper()

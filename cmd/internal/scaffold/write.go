@@ -38,6 +38,7 @@ const fake = "not-a-real-one"
 
 // Write makes the files.
 func (d *Draft) Write() Files {
+	d.clean()
 	if d.Sample == nil {
 		d.todo("what does the API answer? Put a real answer into testdata/%s.json, or begin again with --sample", d.Name)
 		d.Sample = invented()
@@ -50,8 +51,7 @@ func (d *Draft) Write() Files {
 	w.takeSettings()
 	w.takeQuery()
 	w.rows = rowsOf(d.Sample.Rows)
-	f := Files{Script: w.script(), Test: w.test(), Config: w.config(), Sample: append([]byte(d.scrub(string(d.Sample.Body))), '\n')}
-	f.Script, f.Test, f.Config = d.scrub(f.Script), d.scrub(f.Test), d.scrub(f.Config)
+	f := Files{Script: w.script(), Test: w.test(), Config: w.config(), Sample: append(slices.Clone(d.Sample.Body), '\n')}
 	f.Todos = d.Todos
 	return f
 }
