@@ -94,6 +94,11 @@ func (p *program) certified(ctx context.Context, name, dir string) (certify.Scri
 	if err != nil {
 		return script, nil, fmt.Errorf("%s: %w", tests, err)
 	}
+	if len(f.Declared) == 0 {
+		for _, line := range api.Summary() {
+			fmt.Fprintln(p.stderr, line)
+		}
+	}
 	return script, api, nil
 }
 

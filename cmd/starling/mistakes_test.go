@@ -87,7 +87,7 @@ func lintFinds(t *testing.T, m mistake, name string) {
 		t.Fatal(err)
 	}
 	found := false
-	for _, f := range lint.File(reader, m.name, m.file, []byte(m.text)) {
+	for _, f := range lint.File(reader, m.name, m.name, []byte(m.text)) {
 		switch {
 		case f.Code == name && f.Line == m.line:
 			found = true

@@ -29,6 +29,7 @@ func TestRangesOfRequests(t *testing.T) {
 		"filter":       {map[string]string{"$filter": "created ge " + from + " and created le " + to}, whole},
 		"open filter":  {map[string]string{"filter": "created gt " + from + " and created lt " + to}, span{from: at(from), to: at(to), openFrom: true, openTo: true}},
 		"report":       {map[string]string{"$filter": "StartDate eq datetime'" + from + "' and EndDate eq datetime'" + to + "'"}, whole},
+		"search":       {map[string]string{"phrase": "action:x created:" + from + ".." + to}, whole},
 		"id":           {map[string]string{"after_id": "r-1"}, span{after: "r-1", openTo: true}},
 		"nothing":      {map[string]string{"q": "alerts", "limit": "10"}, span{openTo: true}},
 	} {

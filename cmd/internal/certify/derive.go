@@ -28,6 +28,7 @@ type Exchange struct {
 func Derive(exchanges []Exchange, now time.Time) (*API, error) {
 	api := &API{Now: now, Period: 10 * time.Minute}
 	groups := map[string][]page{}
+	linked := map[string]string{} // the group of what a page links to
 	var order []string
 	for _, e := range exchanges {
 		base, _, _ := strings.Cut(e.URL, "?")
@@ -39,6 +40,14 @@ func Derive(exchanges []Exchange, now time.Time) (*API, error) {
 			continue
 		}
 		key := e.Method + " " + base
+		if before := linked[e.URL]; before != "" {
+			key = before
+		}
+		for _, v := range outside(p) {
+			if link := resolved(e.URL, text(v)); link != nil {
+				linked[link.String()] = key
+			}
+		}
 		if groups[key] == nil {
 			order = append(order, key)
 		}
@@ -57,6 +66,25 @@ func Derive(exchanges []Exchange, now time.Time) (*API, error) {
 		return nil, errors.New("no answer with rows: none is JSON with a list of objects")
 	}
 	return api, nil
+}
+
+// Summary says what the API is taken to be like, a line for each list.
+func (a *API) Summary() (lines []string) {
+	for _, l := range a.Lists {
+		text := fmt.Sprintf("%s %s: %d rows", l.Method, l.URL, len(l.Rows))
+		if l.At != "" {
+			text += fmt.Sprintf(" at %q", l.At)
+		}
+		text += fmt.Sprintf(", told apart by %q", l.ID)
+		if l.Time != "" {
+			text += fmt.Sprintf(", chosen by %q", l.Time)
+		}
+		if l.Next.Kind != "" {
+			text += ", next page by " + l.Next.words()
+		}
+		lines = append(lines, text)
+	}
+	return lines
 }
 
 func header(e Exchange) http.Header {
@@ -264,10 +292,6 @@ func nextOf(pages []page) Next {
 }
 
 func leadsTo(a, b page) (Next, bool) {
-	from, err := url.Parse(a.URL)
-	if err != nil {
-		return Next{}, false
-	}
 	to, err := url.Parse(b.URL)
 	if err != nil {
 		return Next{}, false
@@ -278,7 +302,7 @@ func leadsTo(a, b page) (Next, bool) {
 	values := outside(a)
 	for _, path := range slices.Sorted(maps.Keys(values)) {
 		s := text(values[path])
-		if link, err := from.Parse(s); err == nil && strings.Contains(s, "?") && link.Path == to.Path && link.Query().Encode() == to.Query().Encode() {
+		if link := resolved(a.URL, s); link != nil && link.Path == to.Path && link.Query().Encode() == to.Query().Encode() {
 			return Next{Kind: "link", Key: path, Param: newParam(a.given, to.String())}, true
 		}
 		for name, given := range b.given {
@@ -299,6 +323,19 @@ func leadsTo(a, b page) (Next, bool) {
 		}
 	}
 	return Next{}, false
+}
+
+// resolved is the URL that a text of an answer is, or nil.
+func resolved(from, s string) *url.URL {
+	base, err := url.Parse(from)
+	if err != nil || !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "http") && !strings.Contains(s, "?") {
+		return nil
+	}
+	link, err := base.Parse(s)
+	if err != nil {
+		return nil
+	}
+	return link
 }
 
 // newParam is the parameter of a link that the request before it did not have.

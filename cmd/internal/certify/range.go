@@ -23,6 +23,9 @@ func (s span) has(at time.Time) bool {
 // compared finds comparisons in a filter, such as those of OData: created ge 2026-01-02T03:04:05Z.
 var compared = regexp.MustCompile(`(?i)(\w+)\s*(\bge\b|\bgt\b|\ble\b|\blt\b|\beq\b|>=|<=|>|<)\s*(?:datetime)?'?"?([0-9][0-9TtZz:.+\-]*)`)
 
+// dots finds both ends of a range as searches have them: created:2026-01-02T03:04:05Z..2026-01-03T00:00:00Z.
+var dots = regexp.MustCompile(`([0-9][0-9TtZz:+\-]*)\.\.([0-9][0-9TtZz:+\-]*)`)
+
 // Words in the names of parameters that begin, or end, a range.
 var (
 	begins = regexp.MustCompile(`(?i)from|since|start|begin|after|newer|min|[._\[]gt?e?\b|oldest`)
@@ -34,6 +37,11 @@ func rangeOf(l *List, given map[string]string) span {
 	s := span{openTo: !l.Inclusive}
 	for name, value := range given {
 		if name == l.Next.Param && l.Next.Kind != "" {
+			continue
+		}
+		if m := dots.FindStringSubmatch(value); m != nil {
+			s.compare("", "ge", m[1])
+			s.compare("", "le", m[2])
 			continue
 		}
 		if m := compared.FindAllStringSubmatch(value, -1); m != nil {

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"path/filepath"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -18,7 +19,7 @@ func fileLints() []Lint {
 
 // isFixture reports whether the file is what tests read, not a script that runs.
 func (l *linter) isFixture() bool {
-	return strings.HasPrefix(l.name, "testdata/") || strings.Contains(l.name, "/testdata/")
+	return strings.Contains("/"+l.name, "/testdata/") || strings.Contains("/"+filepath.ToSlash(l.Name), "/testdata/")
 }
 
 func missingTest(l *linter) {
