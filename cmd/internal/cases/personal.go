@@ -28,7 +28,6 @@ type scanner struct {
 	at   int
 	deep int // how deep the value of a personal field is in brackets; 0: it is in none
 	next bool
-	key  string
 }
 
 func (s *scanner) run() {
