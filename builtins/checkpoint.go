@@ -246,7 +246,7 @@ func (it *windowIterator) next() (*window, error) {
 		return nil, fmt.Errorf("%v was not committed: call checkpoint.commit(window) when all of it is sent", it.last)
 	}
 	now := it.pull.Now()
-	if deadline, ok := it.pull.Context().Deadline(); ok && it.last != nil {
+	if deadline, ok := it.pull.Deadline(); ok && it.last != nil {
 		begun := it.pull.Started()
 		if now.Sub(begun) > time.Duration(float64(deadline.Sub(begun))*enough) {
 			return nil, nil

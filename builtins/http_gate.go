@@ -45,7 +45,7 @@ func (r *rate) gate(p *engine.Pull) (*gate, error) {
 	if r.name == "" {
 		return r.own, nil
 	}
-	return p.Env().Store.Quota(r.name, p.Clock())
+	return p.Env().Store.Quota(r.name, p.QuotaClock())
 }
 
 // pace is what a call of the client has to keep to. Each request keeps to the numbers of its own script.

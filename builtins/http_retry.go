@@ -279,6 +279,11 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 	if p.Context().Err() != nil {
 		return nil, version, failureOf(p, r, context.Cause(p.Context()))
 	}
+	asked, err := p.Asks(r.op(p), r.method, r.url.String())
+	defer asked()
+	if err != nil {
+		return nil, version, failureOf(p, r, err)
+	}
 	if err := p.TakeLimits(r.op(p)); err != nil {
 		return nil, version, failureOf(p, r, err)
 	}
@@ -295,7 +300,7 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 		}
 		defer done()
 	}
-	r.sentMore = func() { turn.Again(p.Clock()) }
+	r.sentMore = func() { turn.Again(p.QuotaClock()) }
 	if a, err = r.send(p, credentials, n); err != nil {
 		return nil, version, sendFailure(r.op(p), err)
 	}
@@ -304,7 +309,7 @@ func (x *exchange) attempt(p *engine.Pull, r *request, n int) (a *answer, versio
 		f.status, f.after, f.answer = a.status, x.retry.after(a, p.Now()), a
 		f.again = f.again || slices.Contains(x.retry.statuses, a.status) || f.after > 0 && x.retry.usedUp(a)
 		if answered = !f.throttle(); !answered {
-			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.Clock(), f.after)
+			f.err.Code, f.err.Wait = throttleCode(f.err.Code), turn.Throttled(p.QuotaClock(), f.after)
 		}
 		return nil, version, f
 	}
@@ -353,7 +358,7 @@ func stopped(p *engine.Pull, op string, err error) *engine.Error {
 		err = cause
 	}
 	code := engine.CodeUpstream
-	if errors.Is(p.Context().Err(), context.Canceled) {
+	if p.Stopped() {
 		code = engine.CodeCanceled
 	}
 	return &engine.Error{Code: code, Op: op, Err: err}

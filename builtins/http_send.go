@@ -89,7 +89,7 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 		limit = p.Env().Limits.HTTPTimeout
 	}
 	late := fmt.Errorf("no complete answer within %v", Duration(limit))
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
+	ctx, cancel := p.WithTimeout(ctx, limit, late)
 	defer cancel()
 	a, err = r.roundTrip(ctx, p, credentials)
 	if err != nil && ctx.Err() != nil {
@@ -100,9 +100,9 @@ func (r *request) send(p *engine.Pull, credentials http.Header, attempt int) (a 
 
 func (r *request) roundTrip(ctx context.Context, p *engine.Pull, credentials http.Header) (*answer, error) {
 	env := p.Env()
-	network, transport := env.Network, env.Transport
+	network, transport := env.Network, p.Transport(r.direct)
 	if r.direct {
-		network, transport = nil, env.Identity.Transport
+		network = nil
 	}
 	if err := network.CheckURL(r.url); err != nil {
 		return nil, err

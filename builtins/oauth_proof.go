@@ -21,6 +21,9 @@ func (c clientSecret) fields(*engine.Pull, *url.URL) (params, string, error) {
 	return params{{name: "client_secret", value: text, secret: true}}, "", nil
 }
 
+// offlineProof stands for what is signed, while a recording is played.
+const offlineProof = "assertion-masked"
+
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 func assertionFields(text string) params {
@@ -38,6 +41,9 @@ func (s *signedAssertion) identity() string { return digest("certificate", s.cer
 func (s *signedAssertion) fields(p *engine.Pull, audience *url.URL) (params, string, error) {
 	if err := s.cert.usable(p); err != nil {
 		return nil, "", err
+	}
+	if p.Env().Offline {
+		return assertionFields(offlineProof), offlineProof, nil
 	}
 	text, err := s.cert.sign(s.clientID, audience.String(), p.Now())
 	return assertionFields(text), text, err
@@ -71,7 +77,10 @@ type assertionFile engine.File
 
 func (f assertionFile) identity() string { return digest("assertion file", f.Path) }
 
-func (f assertionFile) fields(*engine.Pull, *url.URL) (params, string, error) {
+func (f assertionFile) fields(p *engine.Pull, _ *url.URL) (params, string, error) {
+	if p.Env().Offline {
+		return assertionFields(offlineProof), offlineProof, nil
+	}
 	fail := func(err error) (params, string, error) {
 		return nil, "", &engine.Error{Code: engine.CodeAuth, Err: fmt.Errorf("the assertion in %s: %w", f.Path, err),
 			Hint: "the file is read at each request for a token: whoever keeps it up to date has to write it again"}

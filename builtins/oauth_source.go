@@ -49,6 +49,19 @@ func (s *tokenSource) current() token {
 	return s.now
 }
 
+// offlineToken stands for tokens of a recording that its pull did not get itself.
+const offlineToken = "token-masked"
+
+// given is current, or what a recording has in its place.
+func (s *tokenSource) given(p *engine.Pull) token {
+	t := s.current()
+	renew, expires, other := p.GivenToken(s, t.version, t.renew, t.expires)
+	if !other {
+		return t
+	}
+	return s.store(p, token{text: offlineToken, renew: renew, expires: expires})
+}
+
 // drop forgets the token of a version, if it is still that one.
 func (s *tokenSource) drop(version int) {
 	s.mu.Lock()
@@ -60,7 +73,7 @@ func (s *tokenSource) drop(version int) {
 
 // get returns a token that is valid, and gets a new one if it must.
 func (s *tokenSource) get(p *engine.Pull, g grant) (token, error) {
-	t := s.current()
+	t := s.given(p)
 	if p.Clock().Before(t.renew) {
 		return t, nil
 	}
@@ -78,7 +91,7 @@ func (s *tokenSource) get(p *engine.Pull, g grant) (token, error) {
 		}
 	}
 	defer func() { <-s.turn }()
-	if t := s.current(); p.Clock().Before(t.renew) {
+	if t := s.given(p); p.Clock().Before(t.renew) {
 		return t, nil // it came while this one waited
 	}
 	fresh, err := g.fetch(p, s, valid)
@@ -102,6 +115,7 @@ func (s *tokenSource) store(p *engine.Pull, t token) token {
 		r.Remove(s.previous) // or a process that runs for years would know thousands
 	}
 	t.version = s.now.version + 1
+	p.OwnToken(s, t.version)
 	s.previous, s.now = s.now.text, t
 	return t
 }

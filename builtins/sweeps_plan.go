@@ -79,7 +79,7 @@ func (it *sweepIterator) next() (*sweep, error) {
 
 // late reports whether most of the pull's time is used.
 func (it *sweepIterator) late() bool {
-	deadline, ok := it.pull.Context().Deadline()
+	deadline, ok := it.pull.Deadline()
 	return ok && it.pull.Clock().Sub(it.started) > time.Duration(float64(deadline.Sub(it.started))*enough)
 }
 

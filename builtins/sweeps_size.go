@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -78,6 +79,7 @@ func sizesOf(s *sweeps) *sweepSizes {
 		_, _ = readJSON(s.pull, engine.SweepsCursor, &z.state)
 		z.lanes = map[string]*laneState{}
 	}
+	s.pull.Given("checkpoint.sweeps", func() json.RawMessage { return z.save(s.pull, made) }, z.restore)
 	if z.state.Size == nil {
 		z.state.Size = map[string]int{}
 	}

@@ -13,6 +13,7 @@ type Work struct {
 	cancel    context.CancelCauseFunc
 	done      chan struct{}
 	panicked  any
+	notes     int // of the API's clock, when it began
 }
 
 // Beside runs f in a goroutine of its own while the script goes on. The pull that f gets is for asking APIs:
@@ -22,7 +23,13 @@ func (p *Pull) Beside(f func(*Pull)) *Work {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	own := &Pull{env: p.env, ctx: ctx, outer: p.ctx, collector: p.collector, started: p.started, now: p.now, measure: p.measure,
 		jump: p.jump, log: p.log, handover: p.handover, limits: p.limits}
+	if p.lane != nil {
+		own.lane, own.apiClock = p.lane.newLane(p.lane.at, p.lane.set), p.apiClock.clone()
+	}
 	w := &Work{pull: p, own: own, cancel: cancel, done: make(chan struct{})}
+	if p.apiClock != nil {
+		w.notes = p.apiClock.notes
+	}
 	run := func() {
 		defer close(w.done)
 		defer func() { w.panicked = recover() }()
@@ -40,6 +47,7 @@ func (p *Pull) Beside(f func(*Pull)) *Work {
 func (w *Work) Wait() {
 	<-w.done
 	w.cancel(nil)
+	w.join()
 	w.pull.Stats.Requests += w.own.Stats.Requests
 	w.pull.Stats.Retries += w.own.Stats.Retries
 	w.own.Stats = PullStats{}
@@ -48,9 +56,41 @@ func (w *Work) Wait() {
 	}
 }
 
+// join has the script's lane of a recording know what came to light beside it.
+func (w *Work) join() {
+	l, own := w.pull.lane, w.own.lane
+	if l == nil || own == nil {
+		return
+	}
+	w.own.lane = nil
+	l.set = own.set
+	l.moveTo(own.at)
+	w.pull.apiClock.join(w.own.apiClock, w.notes)
+}
+
+// leave has a recording say what was done beside the script for nothing: how far it came is up to chance.
+func (w *Work) leave() {
+	l := w.own.lane
+	if l == nil {
+		return
+	}
+	w.own.lane = nil
+	if !l.playing {
+		l.Left = append(l.Left, LeftLane{Lane: l.number, Requests: w.own.Stats.Requests, Retries: w.own.Stats.Retries})
+		return
+	}
+	w.own.Stats = PullStats{}
+	if i := l.leftLane(); i >= 0 {
+		w.own.Stats = PullStats{Requests: l.Left[i].Requests, Retries: l.Left[i].Retries}
+	}
+	l.gone[l.number] = true
+}
+
 // Cancel breaks the work off, but for what Whole protects, and waits until it has ended.
 func (w *Work) Cancel(cause error) {
 	w.cancel(cause)
+	<-w.done
+	w.leave()
 	w.Wait()
 }
 

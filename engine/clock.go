@@ -27,10 +27,16 @@ type APIClock struct {
 	last  time.Time
 	clock time.Time // last, for measuring
 	told  time.Time
+	notes int // how many answers it has heard
 }
 
 // APIClock returns the clock that the answers to this pull's collector have set.
-func (p *Pull) APIClock() *APIClock { return p.env.Shared.apiClock(p.collector) }
+func (p *Pull) APIClock() *APIClock {
+	if p.apiClock != nil {
+		return p.apiClock
+	}
+	return p.env.Shared.apiClock(p.collector)
+}
 
 // APINow returns the time, UTC: that of the API where its answers say that this machine's is wrong.
 func (p *Pull) APINow() time.Time { return p.APIClock().Now(p.Now(), p.Clock()) }
@@ -46,6 +52,7 @@ func (s *Shared) apiClock(collector string) *APIClock {
 func (c *APIClock) Note(date, sent, received, clock time.Time) (skew time.Duration, tell bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.notes++
 	if c.stepped(received, clock) {
 		return c.skew(), false
 	}
@@ -113,6 +120,7 @@ func (c *APIClock) Heard() bool {
 func (c *APIClock) Silent(received, clock time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.notes++
 	c.heard = !c.stepped(received, clock)
 }
 

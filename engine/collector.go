@@ -154,6 +154,9 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	p := NewPull(ctx, c.env, c.key)
 	p.limits = c.config.Limits
 	p.handover = &c.handover
+	if err := c.env.Recorder.record(p, script); err != nil {
+		p.log.Warn("the pull is not recorded", "error", c.env.Redactor.Redact(err.Error()))
+	}
 	p.committed = func(r *commitRequest) {
 		c.update(func(s *CollectorStatus) {
 			s.Events += r.events
@@ -169,6 +172,9 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	p.log.Debug("pull starts", "pulling_id", started.UnixMilli())
 	handover, err = script.Run(p)
 	p.Stats.Duration = time.Since(p.started)
+	if p.lane != nil {
+		defer c.env.Recorder.Keep(c.env.Recorder.finish(p, handover, err))
+	}
 
 	outcome := outcomeOf(handover, err)
 	c.record(ctx, p, outcome)

@@ -42,6 +42,8 @@ type Config struct {
 	// InternalEvents has lines of the log and figures of outputs go to Devo as well.
 	InternalEvents bool
 	Limits         Limits // complete
+	// Recordings says what becomes of recordings of pulls.
+	Recordings Recordings
 	// Network says what scripts may reach.
 	Network *Network
 

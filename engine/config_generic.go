@@ -138,7 +138,7 @@ func requestPeriod(s *Section) time.Duration {
 // it. Op names the request in the error, which has CodeThrottled if that is too far away for the pull.
 func (p *Pull) TakeLimits(op string) error {
 	for _, l := range p.limits {
-		q, err := p.env.Store.Quota(fmt.Sprintf("%s of %s in %s", limitsKey, p.collector, l.Per), p.Clock())
+		q, err := p.env.Store.Quota(fmt.Sprintf("%s of %s in %s", limitsKey, p.collector, l.Per), p.QuotaClock())
 		if err != nil {
 			return err
 		}

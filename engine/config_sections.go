@@ -161,6 +161,7 @@ func (r *configReader) starling(top *Section) {
 	log.unknown(r.problems)
 	r.InternalEvents = s.Bool("internal_events", true)
 	r.network(s.sub("network"))
+	r.recordings(s.sub("recordings"))
 	r.limits(s.sub("limits"))
 	s.unknown(r.problems)
 }

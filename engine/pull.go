@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -32,6 +33,12 @@ type Env struct {
 	Internal *InternalEvents
 	// Clock is what pulls go by; nil for that of the machine.
 	Clock *Clock
+	// Recorder gets the tapes of the collectors' pulls; nil for none.
+	Recorder *Recorder
+	// Offline says that a recording is played: there are no files to read, and what would be signed is not.
+	Offline bool
+	// Observe is told of every event; nil if nobody wants to know.
+	Observe Observer
 }
 
 // A Clock is a time that a test or a simulation sets.
@@ -75,6 +82,9 @@ type Pull struct {
 	ends      []func(error)
 	limits    []RequestLimit
 	beside    sync.WaitGroup
+	lane      *lane            // nil: nothing is recorded or played
+	apiClock  *APIClock        // nil: the one of all pulls
+	hash      hash.Hash        // of the events; nil: it is not wanted
 	told      func(Step) error // of a trial, before each step; may be nil
 	outer     context.Context  // of the pull that this one works beside; nil if it is the script's own
 
@@ -145,15 +155,36 @@ func (p *Pull) Collector() string { return p.collector }
 func (p *Pull) Started() time.Time { return p.started }
 
 // Now returns the time, UTC.
-func (p *Pull) Now() time.Time { return p.now().UTC() }
+func (p *Pull) Now() time.Time {
+	if p.lane != nil {
+		return p.lane.now()
+	}
+	return p.now().UTC()
+}
 
 // Clock returns the present moment for measuring: the time between two of them is right also when the
 // machine's clock was set in between.
-func (p *Pull) Clock() time.Time { return p.measure() }
+func (p *Pull) Clock() time.Time {
+	if p.lane != nil {
+		return p.lane.clock()
+	}
+	return p.measure()
+}
+
+// QuotaClock is Clock for quotas, which go by the moments at which requests really are sent.
+func (p *Pull) QuotaClock() time.Time {
+	if p.lane != nil && p.lane.playing {
+		return p.lane.clock()
+	}
+	return p.measure()
+}
 
 // Jitter is a part of d by chance, so that what waits does not go on all at once; half of it in a test
 // that sets the clock.
 func (p *Pull) Jitter(d time.Duration) time.Duration {
+	if p.lane != nil {
+		return time.Duration(p.lane.random.Int64N(int64(d) + 1))
+	}
 	if p.jump != nil {
 		return d / 2
 	}
@@ -168,12 +199,18 @@ func (p *Pull) Wait(d time.Duration) error { return p.waitOr(d, nil) }
 func (p *Pull) waitOr(d time.Duration, wake <-chan struct{}) error {
 	if p.jump != nil {
 		p.jump(d)
+		if p.lane != nil {
+			p.lane.advance(d)
+		}
 		return p.ctx.Err()
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		if p.lane != nil {
+			p.lane.advance(d)
+		}
 		return nil
 	case <-wake:
 		return nil
@@ -184,6 +221,10 @@ func (p *Pull) waitOr(d time.Duration, wake <-chan struct{}) error {
 
 // CanWait reports whether a Wait for d would end before the pull's time is up.
 func (p *Pull) CanWait(d time.Duration) bool {
+	if p.lane != nil {
+		deadline, ok := p.Deadline()
+		return !ok || deadline.Sub(p.Clock()) > d
+	}
 	deadline, ok := p.ctx.Deadline()
 	return !ok || p.jump != nil || time.Until(deadline) > d
 }
@@ -232,6 +273,9 @@ func (p *Pull) stage(table *Table, at time.Time, body []byte, clean bool) error 
 	}
 	if err := p.staged.add(table, at, body, clean, p.env.Limits.StagedBytes); err != nil {
 		return err
+	}
+	if p.hash != nil {
+		sumEvent(p.hash, table, at, body)
 	}
 	p.Stats.Events++
 	p.Stats.Bytes += int64(len(body))
@@ -289,6 +333,9 @@ func (p *Pull) known(bucket int64, key Key) (bool, error) {
 	keys, err := p.env.Store.seen(p.collector, bucket)
 	// The first key of a day is the time to forget the days that are too old.
 	p.staged.sweep = p.staged.sweep || bucket >= undated && keys.len() == 0
+	if p.lane != nil {
+		return p.lane.lookup(bucket, key, keys.has(key)), err
+	}
 	return keys.has(key), err
 }
 
@@ -332,6 +379,12 @@ func (p *Pull) Commit() error {
 	if err := p.commit(); err != nil {
 		return err
 	}
+	if p.lane != nil && p.lane.playing {
+		if p.lane.commits == p.lane.Handover && p.lane.commits > 0 {
+			return errHandover
+		}
+		return nil
+	}
 	if p.handover.Load() {
 		return errHandover
 	}
@@ -369,6 +422,9 @@ func (p *Pull) commit() error {
 	}
 	p.staged.empty()
 	p.Stats.Commits++
+	if p.lane != nil {
+		p.lane.committed()
+	}
 	p.log.Debug("committed", "requests", p.Stats.Requests, "rows", p.Stats.Rows, "events", p.Stats.Events, "skipped", p.Stats.Skipped,
 		"duration", p.Now().Sub(p.started).Round(time.Millisecond).String(), "pulling_id", p.started.UnixMilli())
 	if p.committed != nil {

@@ -82,13 +82,20 @@ type Turn struct {
 // Take waits for a turn, counts it as sent, and returns it. A turn that is too far away for the pull is
 // an error with CodeThrottled that says how far.
 func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
+	if p.lane != nil {
+		return p.lane.take(q, p, op, pace)
+	}
+	return q.turnOf(p, op, pace)
+}
+
+func (q *Quota) turnOf(p *Pull, op string, pace Pace) (*Turn, error) {
 	t := &Turn{quota: q, pull: p, pace: pace}
-	began := p.Clock()
+	began := p.QuotaClock()
 	wait, err := q.join(t, began)
 	if wait > 0 && err == nil {
 		p.log.Debug("waits for its turn in a quota", "wait", wait.String())
 	}
-	for ; wait > 0 && err == nil; wait, err = q.try(t, p.Clock()) {
+	for ; wait > 0 && err == nil; wait, err = q.try(t, p.QuotaClock()) {
 		if wait > maxPause+2*afterPause || !p.CanWait(wait) {
 			q.leave(t)
 			err = &Error{Code: CodeThrottled, Op: op, Wait: wait,
@@ -100,7 +107,7 @@ func (q *Quota) Take(p *Pull, op string, pace Pace) (*Turn, error) {
 			break
 		}
 	}
-	t.Waited = p.Clock().Sub(began)
+	t.Waited = p.QuotaClock().Sub(began)
 	if t.Waited > 0 {
 		q.tellWait(t.Waited)
 		p.env.Telemetry.Throttled.Add(p.ctx, t.Waited.Seconds(), attrs(KeyCollector.String(p.collector)))
@@ -314,6 +321,13 @@ func (t *Turn) Done(answered bool) {
 // but at most 15 minutes; 30, 60, 90 and then 120 seconds when it does not say, which is zero. It returns
 // how long that is. Those that were sent before the pause was known make it no longer, unless they say so.
 func (t *Turn) Throttled(now time.Time, after time.Duration) time.Duration {
+	if l := t.pull.lane; l != nil {
+		return l.paused(func() time.Duration { return t.throttle(now, after) })
+	}
+	return t.throttle(now, after)
+}
+
+func (t *Turn) throttle(now time.Time, after time.Duration) time.Duration {
 	q := t.quota
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -25,11 +25,12 @@ type Script struct {
 	// Declared are the settings that it reads.
 	Declared []Declaration
 
-	pull    *starlark.Function
-	globals starlark.StringDict
-	sources *Sources
-	files   []string  // what it has read, besides the sources
-	ends    time.Time // when the first of these expires; zero if none does
+	pull     *starlark.Function
+	globals  starlark.StringDict
+	sources  *Sources
+	settings *Settings
+	files    []string  // what it has read, besides the sources
+	ends     time.Time // when the first of these expires; zero if none does
 }
 
 // A Declaration is a setting that a script reads, for documentation.
@@ -75,7 +76,7 @@ func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, erro
 		return nil, &Error{Code: CodeConfig, Err: err}
 	}
 	s := &Script{Name: name, Version: sources.version(ld.files), Doc: m.doc, Declared: load.Declared,
-		pull: pull, globals: m.globals, sources: sources, files: load.followed, ends: load.ends}
+		pull: pull, globals: m.globals, sources: sources, settings: load.Settings, files: load.followed, ends: load.ends}
 	return s, nil
 }
 

@@ -94,11 +94,18 @@ func (r *Redactor) Remove(text string) {
 	}
 }
 
+// Known returns the secrets, for what takes them out of files in a way of its own.
+func (r *Redactor) Known() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return sortedKeys(r.known)
+}
+
 // rebuild makes the replacer. Longer texts come first: one secret may be the beginning of another.
 func (r *Redactor) rebuild() {
 	var forms []string
 	for s := range r.known {
-		forms = append(forms, secretForms(s)...)
+		forms = append(forms, SecretForms(s)...)
 	}
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
@@ -121,8 +128,8 @@ func (r *Redactor) Redact(text string) string {
 	return r.replacer.Replace(text)
 }
 
-// secretForms lists the ways in which a secret can be written.
-func secretForms(s string) []string {
+// SecretForms lists the ways in which a secret can be written, the secret itself first.
+func SecretForms(s string) []string {
 	forms := []string{s}
 	add := func(form string) {
 		if len(form) >= minSecret && !slices.Contains(forms, form) {

@@ -23,6 +23,7 @@ var triedElsewhere = map[string]string{
 	"okta.md":              "TestConfigurationsOfServicesAreInOrder",
 	"errors.md":            "TestErrorsAreCurrent",
 	"kubernetes/README.md": ".ci/kubernetes/main.go",
+	"recordings.md":        "testdata/script/recordings.txtar",
 	"office365.md":         "TestConfigurationsOfServicesAreInOrder",
 	"moving-from-devo.md":  "TestCommandsOfDocumentsAreRun",
 	"new-collector.md":     "TestCommandsOfDocumentsAreRun",

@@ -31,6 +31,8 @@ type program struct {
 	// redactor knows the secrets of the configuration once that is read.
 	redactor *engine.Redactor
 
+	record string // folder that run records every pull in; empty: only those that fail, if the configuration says so
+
 	internal *engine.InternalEvents // of the log that newLogger made
 }
 

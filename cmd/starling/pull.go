@@ -22,7 +22,7 @@ import (
 
 // pullFlags are the flags of the command pull.
 type pullFlags struct {
-	config, format           string
+	config, format, record   string
 	commit, toOutputs, fresh bool
 	limit                    int
 }
@@ -39,6 +39,7 @@ It starts where the state directory says and keeps nothing: the next pull starts
 --fresh starts as a service does that was never pulled; that also works while starling runs.
 --to-outputs delivers the events to the configuration's outputs instead of showing them.
 --commit does that too, and keeps the new state: a real pull, as run does it.
+--record writes what was asked and answered to a case, without secrets, for starling replay.
 
 A script that fails is shown with its line and the calls that led there.`,
 		Example: `  starling pull office365_exchange_message_service
@@ -54,6 +55,7 @@ A script that fails is shown with its line and the calls that led there.`,
 	c.Flags().BoolVar(&f.commit, "commit", false, "deliver to the outputs and keep the state")
 	c.Flags().BoolVar(&f.toOutputs, "to-outputs", false, "deliver to the outputs, keep no state")
 	c.Flags().BoolVar(&f.fresh, "fresh", false, "start without state")
+	recordFlag(c, &f.record, "record the pull in this file NAME.case or folder")
 	c.Flags().IntVar(&f.limit, "limit", 0, "stop when so many events are shown; 0 means never")
 	c.Flags().StringVar(&f.format, "format", "text", "text (tag, time, body), json or body")
 	c.MarkFlagsMutuallyExclusive("commit", "fresh")
@@ -81,7 +83,13 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	if !f.commit && !f.toOutputs {
 		once.Sinks = map[string]engine.Sink{"terminal": screen}
 	}
-	pulled, err := engine.PullOnce(ctx, config, service, p.engineOptions(slog.New(withoutEnd{log.Handler()})), once)
+	o := p.engineOptions(slog.New(withoutEnd{log.Handler()}))
+	if f.record != "" {
+		r := p.newRecordings(config, f.record, log)
+		defer func() { p.tellRecorded(r.written) }()
+		o.Recorder = r.recorder()
+	}
+	pulled, err := engine.PullOnce(ctx, config, service, o, once)
 	if hidden := screen.count - screen.shown; hidden > 0 {
 		fmt.Fprintf(p.stderr, "%s more\n", count(hidden, "event"))
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func newRun(p *program) *cobra.Command {
-	var file string
+	var file, record string
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Collect and deliver until told to stop",
@@ -33,9 +33,13 @@ for the next start. A second signal ends at once. SIGHUP reads everything again.
 Traces and metrics go where the OTEL_* variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT.`,
 		Example: "  starling run --config config/config.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return p.runUntilSignal(c.Context(), file) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			p.record = record
+			return p.runUntilSignal(c.Context(), file)
+		},
 	}
 	configFlag(c, &file)
+	recordFlag(c, &record, "record every pull in this folder, not only those that fail")
 	return c
 }
 
@@ -86,9 +90,12 @@ func (p *program) start(ctx context.Context, config *engine.Config) (*service, e
 	}
 	o := p.engineOptions(log)
 	var server *statusServer
+	recordings := p.newRecordings(config, p.record, log)
+	o.Recorder = recordings.recorder()
 	o.Internal, o.InternalAbout = p.internal, internalAbout(config)
 	o.Telemetry, o.OnConfig = tel.engine, func(c *engine.Config) {
 		setLevel(c)
+		recordings.use(c)
 		if server != nil {
 			server.use(c)
 		}

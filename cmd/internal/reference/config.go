@@ -75,6 +75,10 @@ var starling = [][]string{
 		"`http://127.0.0.1:8080`, is allowed as well, at that port. Link-local and metadata addresses must be listed as addresses"},
 	{"`network.proxy`", "none", "`http://`, `https://` or `socks5://` URL of a proxy for everything but this machine; it then decides what names lead to. `HTTP_PROXY` and the like are not used"},
 	{"`network.ca`", "none", "PEM file of authorities that are trusted besides the system's, relative or in `certs`; it is watched"},
+	{"`recordings.folder`", "none", "the folder that pulls which failed are recorded in, as [cases](docs/recordings.md). Cases hold what the API answered, without secrets: they are off unless a folder is named"},
+	{"`recordings.keep`", "`20`", "how many cases the folder holds; the oldest are deleted"},
+	{"`recordings.size`", "`16MiB`", "how many bytes of requests and answers, as they come over the network, are kept of a pull. What is longer is cut off, and the case says so. Every pull that runs holds so much at most in memory"},
+	{"`recordings.personal`", "none", "names of fields, at any depth of JSON or XML, and of settings, whose values are masked in cases: the same value gets the same mask within a case"},
 	{"`limits`", "", "see below"},
 }
 
