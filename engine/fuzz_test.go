@@ -67,11 +67,13 @@ func FuzzEvents(f *testing.F) {
 			return
 		}
 		tables := []*Table{{Tag: tag, Host: host, Priority: priority}, {Tag: "other", Priority: 1}}
-		var w chunkWriter
-		w.add(tables[0], time.UnixMilli(ms), first)
-		w.add(tables[1], time.Time{}, second)
-		w.add(tables[0], time.UnixMilli(ms), second)
-		sealed := w.seal()
+		var st staging
+		for _, e := range []Event{{tables[0], time.UnixMilli(ms), first}, {tables[1], time.Time{}, second}, {tables[0], time.UnixMilli(ms), second}} {
+			if err := st.add(e.Table, e.Time, e.Body, false, 1<<30); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sealed := st.writer.seal()
 		committed := time.UnixMilli(1_700_000_000_123).UTC()
 		stampChunk(sealed, committed, trace.SpanContext{})
 		c, err := decodeChunk(sealed, &block{})

@@ -12,7 +12,7 @@ import (
 )
 
 // TestInitMakesScriptsThatPass makes a script of each case of testdata/init. It must load, pass its test and have neither findings
-// of lint nor another form than fmt gives it; have what the case wants; and nothing of what it must never have, in any file.
+// of lint nor another form than fmt gives it; have what the case wants; and nothing of what it must never have, in any file. Those that say so are certified too.
 func TestInitMakesScriptsThatPass(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/init/*.txtar")
@@ -53,6 +53,9 @@ func TestInitMakesScriptsThatPass(t *testing.T) {
 			}
 			for _, command := range [][]string{{"test", "--scripts", "scripts", name + "*"}, {"lint", "scripts"}, {"fmt", "--check", "scripts"}} {
 				output(t, dir, command...)
+			}
+			if _, ok := part["certified"]; ok {
+				output(t, dir, "certify", "scripts/"+name+".star")
 			}
 			output(t, dir, append(args, "--force")...)
 			if t.Failed() {

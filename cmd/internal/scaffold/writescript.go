@@ -172,10 +172,12 @@ func (w *writer) writePull(b *strings.Builder) {
 	case w.ranged.start:
 		comment(b, "    ", "TODO: "+w.todo("how late can rows appear? What is up to 5 minutes late is asked for again; does the API take an end of the range too? Then checkpoint.windows is better"))
 		b.WriteString("    last = checkpoint.get(\"since\")\n")
-		b.WriteString("    since = time.parse(last) if last else time.now() - time.duration(\"1d\")\n")
-		b.WriteString("    until = time.now() - time.duration(\"5m\")\n")
+		b.WriteString("    since = time.parse(last) if last else api.now() - time.duration(\"1d\")\n")
+		b.WriteString("    until = api.now() - time.duration(\"5m\")\n")
 		w.writePages(b, "    ", "since", "until")
-		b.WriteString("    checkpoint.set(\"since\", str(until))\n    checkpoint.commit()\n")
+		b.WriteString("\n")
+		comment(b, "    ", "Answers have told the API's time, by which api.now() goes then: this machine's clock may be ahead of it.")
+		b.WriteString("    until = min(until, api.now() - time.duration(\"5m\"))\n    checkpoint.set(\"since\", str(until))\n    checkpoint.commit()\n")
 	default:
 		comment(b, "    ", "TODO: "+w.todo("which parameters ask for a time range? Without them every pull reads everything, and only the key keeps out what was sent"))
 		w.writePages(b, "    ", "", "")
