@@ -13,13 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"starling/builtins"
+	"starling/cmd/internal/cases"
 	"starling/cmd/internal/certify"
 	"starling/engine"
 	"starling/scripts"
 )
 
 func newCertify(p *program) *cobra.Command {
-	var dir, only string
+	var dir, only, recording string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "certify SCRIPT",
@@ -36,21 +37,22 @@ no pull goes well any more, or when rows are sent twice although the script has 
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
-			return p.certify(ctx, args[0], dir, only, asJSON)
+			return p.certify(ctx, args[0], dir, only, recording, asJSON)
 		},
 	}
 	c.Flags().StringVar(&dir, "scripts", "", "folder of scripts (default: that of SCRIPT)")
+	c.Flags().StringVar(&recording, "case", "", "a recording that shows what the API is like, in place of the file of tests")
 	c.Flags().StringVar(&only, "only", "", "try only the cells whose name matches this regular expression")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
 
-func (p *program) certify(ctx context.Context, name, dir, only string, asJSON bool) error {
+func (p *program) certify(ctx context.Context, name, dir, only, recording string, asJSON bool) error {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return usage("--only: %w", err)
 	}
-	script, api, err := p.certified(ctx, name, dir)
+	script, api, err := p.certified(ctx, name, dir, recording)
 	if err != nil {
 		return fail(err, engine.CodeScript)
 	}
@@ -70,7 +72,7 @@ func (p *program) certify(ctx context.Context, name, dir, only string, asJSON bo
 }
 
 // certified reads a script and what its file of tests declares.
-func (p *program) certified(ctx context.Context, name, dir string) (certify.Script, *certify.API, error) {
+func (p *program) certified(ctx context.Context, name, dir, recording string) (certify.Script, *certify.API, error) {
 	if dir == "" && exists(name) {
 		dir, name = filepath.Dir(name), filepath.Base(name)
 	}
@@ -80,6 +82,21 @@ func (p *program) certified(ctx context.Context, name, dir string) (certify.Scri
 	var err error
 	if script.Sources, err = script.Library.Read(); err != nil {
 		return script, nil, err
+	}
+	if recording != "" {
+		c, err := cases.ReadFile(recording)
+		if err != nil {
+			return script, nil, err
+		}
+		script.Settings = c.Tape.Settings
+		api, err := certify.Derive(exchangesOf(c.Tape), c.Tape.Started)
+		if err != nil {
+			return script, nil, fmt.Errorf("%s: %w", recording, err)
+		}
+		for _, line := range api.Summary() {
+			fmt.Fprintln(p.stderr, line)
+		}
+		return script, api, nil
 	}
 	tests := strings.TrimSuffix(name, ".star") + "_test.star"
 	f, err := script.Library.TestFile(ctx, script.Sources, tests, "certify", limits)

@@ -40,7 +40,7 @@ func TestMistakesAreCertified(t *testing.T) {
 func certifyFinds(t *testing.T, m mistake, cell string) string {
 	t.Helper()
 	p := &program{}
-	script, api, err := p.certified(t.Context(), filepath.Join("testdata/mistakes", m.name), "")
+	script, api, err := p.certified(t.Context(), filepath.Join("testdata/mistakes", m.name), "", "")
 	if err != nil {
 		return err.Error()
 	}
@@ -79,7 +79,7 @@ func TestTheBuiltInScriptsAreCertified(t *testing.T) {
 	}
 	for _, name := range sources.Scripts() {
 		p := &program{}
-		script, api, err := p.certified(t.Context(), name, "")
+		script, api, err := p.certified(t.Context(), name, "", "")
 		if err != nil && strings.Contains(err.Error(), "declares nothing to certify with") && !strings.HasPrefix(name, "office365_") {
 			t.Logf("%s is not certified: %v", name, err)
 			continue

@@ -22,8 +22,8 @@ import (
 
 // testFlags are the flags of the command test.
 type testFlags struct {
-	dir, run, html, junit          string
-	verbose, asJSON, cover, update bool
+	dir, run, html, junit, fromCase string
+	verbose, asJSON, cover, update  bool
 }
 
 func newTest(p *program) *cobra.Command {
@@ -45,6 +45,9 @@ chooses tests; after a / it chooses the parts of a test that t.run makes: "pagin
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
+			if f.fromCase != "" {
+				return p.testFromCase(ctx, f.fromCase, f)
+			}
 			return p.test(ctx, args, f)
 		},
 	}
@@ -55,6 +58,7 @@ chooses tests; after a / it chooses the parts of a test that t.run makes: "pagin
 	c.Flags().BoolVar(&f.cover, "cover", false, "show which statements of the scripts ran")
 	c.Flags().StringVar(&f.html, "cover-html", "", "write a page with the lines that ran to this file")
 	c.Flags().BoolVar(&f.update, "update", false, "write golden files that differ")
+	c.Flags().StringVar(&f.fromCase, "from-case", "", "make a test of this recording, add it to the script's tests and run it")
 	c.Flags().StringVar(&f.junit, "junit", "", "write JUnit XML to this file")
 	return c
 }
