@@ -67,6 +67,7 @@ type sender struct {
 	body   []byte
 	hashed []byte // reused
 	field  []byte // reused
+	row    []byte // that the event is made of; only if somebody wants to know
 }
 
 // complain tells the log about values that did not convert, once for a pull.
@@ -146,7 +147,7 @@ func (s *sender) sendBody(body string) error {
 	if err := s.count(); err != nil {
 		return err
 	}
-	s.body = append(s.body[:0], body...)
+	s.body, s.row = append(s.body[:0], body...), s.row[:0]
 	at := s.noTime()
 	if len(s.table.keys) > 0 {
 		if seen, err := s.seen(at, s.bodyKey()); seen || err != nil {
@@ -163,6 +164,9 @@ func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 	}
 	r := s.run
 	r.read(doc)
+	if s.pull.Env().Observe != nil {
+		s.row = doc.appendTo(s.row[:0])
+	}
 	if !r.wanted() {
 		return s.leaveOut(r.err)
 	}
@@ -233,6 +237,9 @@ func (s *sender) leaveOut(err error) error {
 }
 
 func (s *sender) stage(at time.Time, stage func(*engine.Table, time.Time, []byte) error) error {
+	if observe := s.pull.Env().Observe; observe != nil {
+		observe(s.row, s.table.table, at, s.body)
+	}
 	before := s.pull.Stats.Events
 	err := stage(s.table.table, at, s.body)
 	s.staged += s.pull.Stats.Events - before // none if the event was set aside

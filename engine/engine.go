@@ -37,6 +37,8 @@ type Options struct {
 	InternalAbout InternalAbout
 	// OnConfig is called with every configuration that comes into use, the first included.
 	OnConfig func(*Config)
+	// Observe is told of every event that a pull stages; nil if nobody wants to know.
+	Observe Observer
 	// Recorder gets the tapes of pulls; nil if nobody wants them.
 	Recorder *Recorder
 }
@@ -105,7 +107,7 @@ func (o Options) withDefaults() Options {
 // env makes the environment of pulls, without a store.
 func (o Options) env(config *Config) *Env {
 	return &Env{Logger: o.Logger, Telemetry: o.Telemetry, Transport: o.NewTransport(config.Network), Network: config.Network, Identity: o.Identity,
-		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults(), Internal: o.Internal, Recorder: o.Recorder}
+		Shared: &Shared{}, Redactor: o.Redactor, Limits: config.Limits.WithDefaults(), Internal: o.Internal, Recorder: o.Recorder, Observe: o.Observe}
 }
 
 // Close releases the state directory of an engine that does not run.

@@ -41,6 +41,7 @@ type Replayed struct {
 	Asked   []Asked
 	// Unasked are the exchanges that nothing has asked for, counted from 0.
 	Unasked []int
+	Rates   []Rate // of its script
 	// Keys are the remembered keys that mattered.
 	Keys []HourKey
 }
@@ -69,7 +70,8 @@ func (r Replay) Run(ctx context.Context) (*Replayed, error) {
 	settings.open = func(name string) (File, error) {
 		return File{Path: name, read: func() ([]byte, error) { return nil, errors.New("a recording has no files") }}, nil
 	}
-	script, err := r.Library.Load(r.Sources, cmp.Or(r.Script, t.Script), &Load{Settings: settings, Env: env, Collector: t.Collector})
+	load := &Load{Settings: settings, Env: env, Collector: t.Collector}
+	script, err := r.Library.Load(r.Sources, cmp.Or(r.Script, t.Script), load)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +82,7 @@ func (r Replay) Run(ctx context.Context) (*Replayed, error) {
 	if err := env.Store.restore(t.Collector, t.Before); err != nil {
 		return nil, err
 	}
-	done := &Replayed{Script: script.Name, Version: script.Version}
+	done := &Replayed{Script: script.Name, Version: script.Version, Rates: load.Rates}
 	p, d := r.newPull(ctx, env, cancel)
 	p.committed = func(c *commitRequest) { err = errors.Join(err, done.note(env.Store, p.lane.at, c)) }
 	_, runErr := script.Run(p)

@@ -213,6 +213,9 @@ func (s *Script) Run(p *Pull) (handover bool, err error) {
 func (s *Script) call(p *Pull) (handover bool, err error) {
 	thread := p.NewThread(s.Name)
 	thread.Print = func(t *starlark.Thread, msg string) { printed(t, p.env, msg) }
+	if p.lane != nil {
+		p.lane.halt = thread.Cancel
+	}
 	ctx, end := context.WithCancelCause(p.ctx)
 	defer end(nil)
 	p.ctx = ctx

@@ -25,6 +25,7 @@ type deck struct {
 	measure func() time.Time // while recording
 	wall    func() time.Time // likewise
 	end     func(error)      // ends the pull, while playing
+	halt    func(string)     // stops its script at the next instruction
 	limit   int64
 
 	mu      sync.Mutex
@@ -95,12 +96,12 @@ func (l *lane) advance(d time.Duration) { l.moveTo(l.at + d) }
 
 func (l *lane) moveTo(at time.Duration) {
 	l.at = max(l.at, at)
-	if l.playing && l.End != nil && l.at >= l.End.At {
+	if l.playing && l.number == 0 && l.End != nil && l.at >= l.End.At {
 		l.stop()
 	}
 }
 
-// stop ends the pull as the recorded one ended.
+// stop ends the pull as the recorded one ended. Only the script's own lane does, so that it is always at the same place.
 func (l *lane) stop() {
 	l.mu.Lock()
 	again := l.ended
@@ -109,13 +110,13 @@ func (l *lane) stop() {
 	if again {
 		return
 	}
-	switch {
-	case l.End == nil:
-		l.end(errRecordedOut)
-	case l.End.Engine:
-		l.end(errStopping)
-	default:
-		l.end(recordedCause(l.End.Cause))
+	var cause error = recordedCause(l.End.Cause)
+	if l.End.Engine {
+		cause = errStopping
+	}
+	l.end(cause)
+	if l.halt != nil { // when the pull's context ends, its script is stopped some time later
+		l.halt(cause.Error())
 	}
 }
 

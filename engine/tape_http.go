@@ -171,14 +171,13 @@ func (t playTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if l.ended {
-		return nil, errRecordedOut
+		return nil, recordedCause(l.End.Cause)
 	}
 	e, i := l.find(r.Method, r.URL.String(), body)
 	header := r.Header.Clone()
 	header.Del("User-Agent")
 	if e == nil && l.Cut {
-		l.stop()
-		return nil, errRecordedOut
+		return nil, &Error{Code: CodeUpstream, Err: errRecordedOut}
 	}
 	l.asked = append(l.asked, Asked{Lane: l.number, Method: r.Method, URL: r.URL.String(), Header: header, Body: body, Exchange: i})
 	if e == nil {
@@ -248,8 +247,10 @@ func (f *Fault) unsent() bool { return f != nil && f.Unsent }
 func (l *lane) fail(f *Fault) error {
 	switch {
 	case f.Ended:
-		l.stop()
-		return errors.New(f.Text)
+		if l.number == 0 && l.End != nil {
+			l.stop()
+		}
+		return &Error{Code: CodeUpstream, Err: recordedCause(f.Text)} // beside the script: it is told when it waits for it
 	case f.Left:
 		return &Error{Code: CodeUpstream, Err: errLeftThere}
 	case f.Late:

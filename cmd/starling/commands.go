@@ -19,6 +19,7 @@ func commands(p *program) []*cobra.Command {
 		grouped(operate, newImportState(p)),
 		grouped(write, newInit(p)),
 		grouped(write, newPull(p)),
+		grouped(write, newDev(p)),
 		grouped(write, newReplay(p)),
 		grouped(write, newTest(p)),
 		grouped(write, newCertify(p)),

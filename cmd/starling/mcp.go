@@ -47,6 +47,10 @@ func (p *program) serveMCP(ctx context.Context, live bool) error {
 			args := slices.Concat(flags("run", in.Run), flags("scripts", in.Scripts), boolean("cover", in.Cover), boolean("update", in.Update))
 			return append(args, files(in.Files)...)
 		}, "test", "--json")
+	addTool(s, p, "replay", "Runs recordings of pulls again, offline, and says what differs in requests, events and cursors; with the script that is edited now, what an edit changes.",
+		func(in replayInput) []string { return append(flags("script", in.Script), files(in.Cases)...) }, "replay", "--json")
+	addTool(s, p, "certify", "Breaks the API that the tests of a script declare in many ways, and says what the script then loses, repeats or dies of, with lines.",
+		func(in certifyInput) []string { return append(flags("only", in.Only), files([]string{in.Script})...) }, "certify", "--json")
 	addTool(s, p, "docs", "The manual: of a builtin such as checkpoint.windows, of a value such as client.pages, of a script and its settings; or what has all the words of a search in it.",
 		func(in docsInput) []string { return append(flags("search", in.Search), files(in.names())...) }, "docs", "--json")
 	if live {
@@ -88,6 +92,16 @@ type testInput struct {
 	Run     string   `json:"run,omitempty" jsonschema:"only tests whose name matches this regular expression"`
 	Cover   bool     `json:"cover,omitempty" jsonschema:"say which statements ran"`
 	Update  bool     `json:"update,omitempty" jsonschema:"write golden files that differ"`
+}
+
+type replayInput struct {
+	Cases  []string `json:"cases" jsonschema:"cases, or folders of them"`
+	Script string   `json:"script,omitempty" jsonschema:"a script to run in place of the one that a case names"`
+}
+
+type certifyInput struct {
+	Script string `json:"script" jsonschema:"a file, or the name of a service"`
+	Only   string `json:"only,omitempty" jsonschema:"only what matches this regular expression, such as 429|kill"`
 }
 
 type docsInput struct {

@@ -92,7 +92,7 @@ func TestMCPSession(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"check", "docs", "fmt", "lint", "test"}; !slices.Equal(names, want) {
+	if want := []string{"certify", "check", "docs", "fmt", "lint", "replay", "test"}; !slices.Equal(names, want) {
 		t.Errorf("got the tools %q, want %q: none that uses the network", names, want)
 	}
 
@@ -114,6 +114,14 @@ func TestMCPSession(t *testing.T) {
 		if code, output, messages := callTool(t, session, tool, arguments); code != exitOK {
 			t.Errorf("%s: %d %s %s", tool, code, output, messages)
 		}
+	}
+	code, output, _ = callTool(t, session, "certify", map[string]any{"script": "github_organization_audit", "only": "empty-page"})
+	if code != exitOK || !strings.Contains(output, "empty-page") {
+		t.Errorf("certify: %d %s", code, output)
+	}
+	code, output, messages := callTool(t, session, "replay", map[string]any{"cases": []string{"none.case"}})
+	if code == exitOK || !strings.Contains(output+messages, "none.case") {
+		t.Errorf("replay: %d %s %s", code, output, messages)
 	}
 	// What looks like a flag, or like standard input, which is this session, is a file that is not there.
 	for _, name := range []string{"--list", "-"} {

@@ -44,6 +44,9 @@ configuration was used, it says what of that is in events.jsonl, and what is not
 missing.jsonl. Rows that are younger than the service asks for, or that nobody has asked for since
 they appeared, are missing too.
 
+With --api example it is a small API of alerts instead, which docs/tutorial.md uses: of the other
+flags it takes --listen and --dir.
+
 The same --seed, --rate and --from make the same mail, so that a state directory can be used again.
 
 --fault makes it behave badly, or just differently. It can be given many times:
@@ -61,6 +64,7 @@ The same --seed, --rate and --from make the same mail, so that a state directory
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address to answer at")
 	c.Flags().StringVar(&f.dir, "dir", "", "folder for the configuration (default: a new temporary one)")
 	apiFlag(c, &f.api, "graph")
+	c.Flags().Lookup("api").Usage += "; or example, a small API of alerts, for docs/tutorial.md"
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "makes the mail")
 	c.Flags().Float64Var(&f.rate, "rate", 0.2, "rows per second")
 	c.Flags().DurationVar(&f.history, "history", 72*time.Hour, "how far back there is mail at the start; it begins with the day, UTC")
@@ -138,7 +142,18 @@ func (f *simulateFlags) options() (sim.Options, error) {
 	return o, nil
 }
 
+// simulationDir is the folder to write to, by default a new one.
+func simulationDir(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "starling-simulate-")
+	}
+	return filepath.Abs(dir)
+}
+
 func (p *program) simulate(ctx context.Context, f simulateFlags) error {
+	if f.api == "example" {
+		return p.simulateExample(ctx, f)
+	}
 	service, err := serviceOf(f.api)
 	if err != nil {
 		return err
@@ -150,12 +165,7 @@ func (p *program) simulate(ctx context.Context, f simulateFlags) error {
 	if f.requests {
 		o.OnRequest = p.showRequest
 	}
-	if f.dir == "" {
-		if f.dir, err = os.MkdirTemp("", "starling-simulate-"); err != nil {
-			return &failure{exitOther, err}
-		}
-	}
-	if f.dir, err = filepath.Abs(f.dir); err != nil {
+	if f.dir, err = simulationDir(f.dir); err != nil {
 		return &failure{exitOther, err}
 	}
 	m := sim.NewMicrosoft(o)

@@ -16,3 +16,12 @@ func widthOf(f *os.File) int {
 	}
 	return int(size.Col)
 }
+
+// heightOf is how many lines a terminal has, 0 if that is not known.
+func heightOf(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Row)
+}

@@ -110,13 +110,13 @@ func commitText(c engine.Committed) string {
 		b.WriteString("\n")
 	}
 	for _, e := range c.Events {
-		b.WriteString(eventText(e) + "\n")
+		b.WriteString(EventText(e) + "\n")
 	}
 	return b.String()
 }
 
-// eventText is an event in one line.
-func eventText(e engine.Event) string {
+// EventText is an event in one line.
+func EventText(e engine.Event) string {
 	at := "-"
 	if !e.Time.IsZero() {
 		at = e.Time.UTC().Format("2006-01-02T15:04:05.000Z")

@@ -1,0 +1,284 @@
+package dev
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Look is how a result is shown.
+type Look struct {
+	Width  int  // columns; at least 40
+	Height int  // lines; 0 for any number
+	Color  bool // bold, red and green
+}
+
+const (
+	mostRequests = 6
+	mostDiff     = 24
+	mostFields   = 14
+)
+
+// Text shows a result. Good is the last one that worked, if this one did not.
+func (s *Session) Text(r *Result, look Look) string {
+	look.Width = max(look.Width, 40)
+	p := &printer{look: look}
+	p.head(r)
+	if !r.OK {
+		p.problem(r)
+		if s.good == nil {
+			return p.b.String()
+		}
+		p.line("")
+		p.line("what the last version that worked (%s) gave:", s.good.Version)
+		r = s.good
+	}
+	p.numbers(r)
+	p.changes(r)
+	p.requests(r)
+	p.checkpoint(r)
+	for _, w := range r.Warnings {
+		for i, part := range wrapped(w, p.look.Width-12) {
+			p.line("%-12s%s", []string{"warning", ""}[min(i, 1)], part)
+		}
+	}
+	p.events(r)
+	return firstLines(p.b.String(), look.Height)
+}
+
+// firstLines are as many as fit into a height.
+func firstLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	if n <= 0 || len(lines) <= n {
+		return text
+	}
+	return strings.Join(lines[:n-1], "") + fmt.Sprintf("and %d more lines; a larger terminal or --plain shows them\n", len(lines)-n)
+}
+
+type printer struct {
+	look Look
+	b    strings.Builder
+}
+
+// line prints a line, cut to the width.
+func (p *printer) line(format string, args ...any) { p.colored("", format, args...) }
+
+func (p *printer) colored(color, format string, args ...any) {
+	text := fit(fmt.Sprintf(format, args...), p.look.Width)
+	if p.look.Color && color != "" {
+		text = "\x1b[" + color + "m" + text + "\x1b[0m"
+	}
+	p.b.WriteString(text + "\n")
+}
+
+const (
+	bold  = "1"
+	red   = "31"
+	green = "32"
+)
+
+func (p *printer) head(r *Result) {
+	state, color := "ok", bold
+	if !r.OK {
+		state, color = "FAIL", red
+	}
+	p.colored(color, "%-4s  %s %s", state, r.Script, r.Version)
+	p.line("%s, %.0f ms after the save, the pull took %.0f ms; answers from %s", r.At.Format("15:04:05"), r.Millis, r.Pull, r.From)
+}
+
+func (p *printer) problem(r *Result) {
+	for line := range strings.SplitSeq(strings.TrimRight(r.Problem.Text, "\n"), "\n") {
+		for _, part := range wrapped(line, p.look.Width-6) {
+			p.colored(red, "      %s", part)
+		}
+	}
+}
+
+func (p *printer) numbers(r *Result) {
+	s := r.Stats
+	p.line("rows %d, events %d, skipped %d, left out %d, cut %d, pages %d, commits %d", s.Rows, s.Events, s.Skipped, s.LeftOut, s.Cut, s.Pages, s.Commits)
+	per := ""
+	if s.Rows > 0 {
+		per = fmt.Sprintf(", %.1f steps and %.1f us a row", float64(s.Steps)/float64(s.Rows), r.PerRow)
+	}
+	p.line("steps %d%s", s.Steps, per)
+}
+
+func (p *printer) requests(r *Result) {
+	p.colored(bold, "requests %d, sent again %d", r.Stats.Requests, r.Stats.Retries)
+	for i, q := range r.Requests {
+		if i == mostRequests {
+			p.line("  and %d more", len(r.Requests)-i)
+			break
+		}
+		what := fmt.Sprintf("%d, %d bytes, %.0f ms, %s", q.Status, q.Bytes, q.Millis, q.From)
+		if q.Status == 0 {
+			what = q.Error
+		}
+		room := max(p.look.Width-4-len(what), 20)
+		p.line("  %s  %s", pad(fit(q.Method+" "+q.URL, room), room), what)
+	}
+	for _, q := range r.Quotas {
+		p.line("quota       %s: %d of %d in %s", q.Name, q.Used, q.Of, q.Per)
+	}
+}
+
+func (p *printer) checkpoint(r *Result) {
+	all := maps.Clone(r.After)
+	if all == nil {
+		all = map[string]json.RawMessage{}
+	}
+	maps.Copy(all, r.Before)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		before, after := string(r.Before[name]), string(r.After[name])
+		if before == "" {
+			before = "none"
+		}
+		if after == "" {
+			after = "none"
+		}
+		if before == after {
+			p.line("checkpoint  %s: %s, as before", name, after)
+			continue
+		}
+		p.line("checkpoint  %s: %s -> %s", name, before, after)
+	}
+}
+
+// events shows rows and events side by side.
+func (p *printer) events(r *Result) {
+	if len(r.First) == 0 {
+		return
+	}
+	half := (p.look.Width - 5) / 2
+	p.colored(bold, "  %s | %s", pad("row", half), "event")
+	for i, e := range r.First {
+		if i > 0 {
+			p.line("  %s-+-%s", strings.Repeat("-", half), strings.Repeat("-", half))
+		}
+		left := fieldsOf(e.Row)
+		if e.Row == "" {
+			left = []string{"(made by the script)"}
+		}
+		right := append([]string{e.Table + " " + e.Time}, fieldsOf(e.Event)...)
+		n := max(len(left), len(right))
+		for j := range min(n, mostFields) {
+			p.line("  %s | %s", pad(fit(nth(left, j), half), half), fit(nth(right, j), half))
+		}
+		if n > mostFields {
+			p.line("  and %d more", n-mostFields)
+		}
+	}
+}
+
+func (p *printer) changes(r *Result) {
+	c := r.Changes
+	switch {
+	case c.First:
+		return
+	case c.Diff == "":
+		p.line("the events are those of the last save")
+		return
+	}
+	if len(c.Fields) > 0 {
+		p.colored(bold, "events since the last save: %d differ", c.Added)
+		p.fields(c.Fields)
+		return
+	}
+	p.colored(bold, "events since the last save: %d added, %d removed", c.Added, c.Removed)
+	n := 0
+	for line := range strings.SplitSeq(strings.TrimRight(c.Diff, "\n"), "\n") {
+		color := ""
+		switch {
+		case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+			continue
+		case strings.HasPrefix(line, "+"):
+			color = green
+		case strings.HasPrefix(line, "-"):
+			color = red
+		}
+		if n++; n > mostDiff {
+			p.line("  and more")
+			return
+		}
+		p.colored(color, "  %s", line)
+	}
+}
+
+// fields shows what became of fields, with one event for an example.
+func (p *printer) fields(list []FieldChange) {
+	for i, f := range list {
+		if i == mostFields {
+			p.line("  and %d more fields", len(list)-i)
+			return
+		}
+		p.line("  %s, in %d", f.Name, f.Events)
+		for _, v := range []struct{ sign, text, color string }{{"-", f.Was, red}, {"+", f.Is, green}} {
+			if v.text != "" {
+				p.colored(v.color, "    %s %s", v.sign, v.text)
+			}
+		}
+	}
+}
+
+// fieldsOf are the fields of a JSON object, one to a line; any other text is one line.
+func fieldsOf(text string) []string {
+	d := json.NewDecoder(strings.NewReader(text))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return []string{text}
+	}
+	var lines []string
+	for d.More() {
+		key, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return []string{text}
+		}
+		var compact bytes.Buffer
+		if json.Compact(&compact, value) != nil {
+			return []string{text}
+		}
+		lines = append(lines, fmt.Sprintf("%v: %s", key, compact.String()))
+	}
+	return lines
+}
+
+// wrapped breaks a text into lines of so many characters.
+func wrapped(text string, width int) []string {
+	var lines []string
+	rest := []rune(text)
+	for len(rest) > width {
+		lines = append(lines, string(rest[:width]))
+		rest = rest[width:]
+	}
+	return append(lines, string(rest))
+}
+
+func nth(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return ""
+}
+
+// fit cuts a text to so many characters, and makes control characters visible.
+func fit(text string, width int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '·'
+		}
+		return r
+	}, text)
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
