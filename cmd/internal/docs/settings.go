@@ -35,7 +35,7 @@ func script(read func(string) ([]byte, bool), file string, seen map[string]bool)
 	if !ok {
 		return "", nil, fmt.Errorf("%s: no such file", file)
 	}
-	f, err := engine.Dialect().Parse(file, text, 0)
+	f, err := engine.ParseScript(file, text)
 	if err != nil {
 		return "", nil, err
 	}

@@ -43,7 +43,7 @@ func Source(name string, text []byte) ([]byte, error) {
 // hideBytes puts names in place of literals such as b"bytes", which the parser of buildtools does not know. The replacer puts them back.
 func hideBytes(name string, text []byte) (hidden []byte, literals *strings.Replacer) {
 	var found []*syntax.Literal
-	if f, err := engine.Dialect().Parse(name, text, 0); err == nil {
+	if f, err := engine.ParseScript(name, text); err == nil {
 		syntax.Walk(f, func(n syntax.Node) bool {
 			if lit, ok := n.(*syntax.Literal); ok && lit.Token == syntax.BYTES {
 				found = append(found, lit)
@@ -95,7 +95,7 @@ func Diff(name string, before, after []byte) []byte {
 
 // read parses a script and returns what it says, comments included.
 func read(name string, text []byte) (string, error) {
-	f, err := engine.Dialect().Parse(name, text, syntax.RetainComments)
+	f, err := engine.ParseScript(name, text)
 	if err != nil {
 		return "", err
 	}

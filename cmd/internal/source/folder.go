@@ -29,7 +29,7 @@ func Root(file string, text []byte, builtin fs.FS) (root, name string) {
 }
 
 func loadNames(file string, text []byte) []string {
-	f, err := engine.Dialect().Parse(file, text, 0)
+	f, err := engine.ParseScript(file, text)
 	if err != nil {
 		return nil
 	}

@@ -65,7 +65,7 @@ type Definition struct {
 func (r *Reader) Read(name string, text []byte) *File {
 	f := &File{Name: name, Text: text, reader: r, Parents: map[syntax.Node]syntax.Node{},
 		Defs: map[*syntax.Ident][]Definition{}, Uses: map[*syntax.Ident][]*syntax.Ident{}, kinds: map[kindKey]string{}}
-	tree, err := engine.Dialect().Parse(name, text, syntax.RetainComments)
+	tree, err := engine.ParseScript(name, text)
 	if err != nil {
 		if e, ok := errors.AsType[syntax.Error](err); ok {
 			f.Errors = []resolve.Error{{Pos: e.Pos, Msg: e.Msg}}
