@@ -71,10 +71,12 @@ type asking struct {
 func (d *deck) newLane(at, set time.Duration) *lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l := &lane{deck: d, number: d.lanes, at: at, set: set, random: rand.New(rand.NewPCG(d.Seed, uint64(d.lanes)))}
+	l := &lane{deck: d, number: d.lanes, at: at, set: set, random: newChance(d.Seed, uint64(d.lanes))}
 	d.lanes++
 	return l
 }
+
+func newChance(seed, lane uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, lane)) }
 
 func (l *lane) clock() time.Time { return l.began.Add(l.at) }
 func (l *lane) now() time.Time   { return l.Started.Add(l.at + l.set) }
