@@ -139,6 +139,9 @@ func (l *lane) committed() {
 	}
 }
 
+// lookupBytes is what it costs to remember a key that was looked up.
+const lookupBytes = 100
+
 // lookup notes whether a row was sent before the pull, or knows it.
 func (d *deck) lookup(bucket int64, key Key, known bool) bool {
 	k := HourKey{bucket, key}
@@ -146,11 +149,11 @@ func (d *deck) lookup(bucket int64, key Key, known bool) bool {
 		was, again := d.first[k]
 		if !again {
 			was = known
-			d.first[k] = known
+			if int64(len(d.first)) < d.limit/lookupBytes {
+				d.first[k] = known
+			}
 		}
-		if d.size += 32; d.size <= d.limit {
-			d.lookups = append(d.lookups, was)
-		}
+		d.lookups = append(d.lookups, was)
 		return known
 	}
 	if d.lookups == nil {
