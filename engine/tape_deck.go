@@ -71,10 +71,12 @@ type asking struct {
 func (d *deck) newLane(at, set time.Duration) *lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l := &lane{deck: d, number: d.lanes, at: at, set: set, random: rand.New(rand.NewPCG(d.Seed, uint64(d.lanes)))}
+	l := &lane{deck: d, number: d.lanes, at: at, set: set, random: newChance(d.Seed, uint64(d.lanes))}
 	d.lanes++
 	return l
 }
+
+func newChance(seed, lane uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, lane)) }
 
 func (l *lane) clock() time.Time { return l.began.Add(l.at) }
 func (l *lane) now() time.Time   { return l.Started.Add(l.at + l.set) }
@@ -137,6 +139,9 @@ func (l *lane) committed() {
 	}
 }
 
+// lookupBytes is what it costs to remember a key that was looked up.
+const lookupBytes = 100
+
 // lookup notes whether a row was sent before the pull, or knows it.
 func (d *deck) lookup(bucket int64, key Key, known bool) bool {
 	k := HourKey{bucket, key}
@@ -144,11 +149,11 @@ func (d *deck) lookup(bucket int64, key Key, known bool) bool {
 		was, again := d.first[k]
 		if !again {
 			was = known
-			d.first[k] = known
+			if int64(len(d.first)) < d.limit/lookupBytes {
+				d.first[k] = known
+			}
 		}
-		if d.size += 32; d.size <= d.limit {
-			d.lookups = append(d.lookups, was)
-		}
+		d.lookups = append(d.lookups, was)
 		return known
 	}
 	if d.lookups == nil {

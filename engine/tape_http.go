@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -357,7 +358,10 @@ func (l *lane) paused(real func() time.Duration) time.Duration {
 		}
 		return l.last.Paused
 	}
+	own := l.random // a pause that is played draws nothing
+	l.random = newChance(rand.Uint64(), 0)
 	d := real()
+	l.random = own
 	if l.last != nil {
 		l.last.Paused = d
 	}
