@@ -131,4 +131,3 @@ func (b *playedBody) Close() error {
 	b.lane.moveTo(b.exchange.Done)
 	return nil
 }
-

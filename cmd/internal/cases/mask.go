@@ -226,4 +226,3 @@ func encoded(text string) []string {
 
 // filler is base64 of so many letters.
 func filler(n int) string { return strings.Repeat("bWFza2Vk", n/8+1)[:n] }
-
