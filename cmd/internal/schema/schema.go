@@ -114,7 +114,8 @@ func starling() Object {
 		"status":          optional(closed(Object{"token": text(), "certificate": text(), "key": text(), "client_ca": text(), "pprof": boolean()})),
 		"log": optional(closed(Object{"level": choice("debug", "info", "warn", "error"), "format": choice("text", "json", "devo"),
 			"devo_form": choice("new", "old")})),
-		"network": optional(closed(Object{"allow_hosts": texts(), "private": texts(), "proxy": text(), "ca": text()})),
+		"network":    optional(closed(Object{"allow_hosts": texts(), "private": texts(), "proxy": text(), "ca": text()})),
+		"recordings": optional(closed(Object{"folder": text(), "keep": whole(1, 100_000), "size": size(), "personal": texts()})),
 		"limits": optional(closed(Object{
 			"pull_timeout": seconds(), "steps": whole(1000, math.MaxInt64), "load_steps": whole(1000, math.MaxInt64),
 			"script_memory": size(), "response_bytes": size(), "event_bytes": size(), "aside_bytes": size(), "staged_bytes": size(),
