@@ -69,7 +69,7 @@ func (it *sweepIterator) open(w *sweep) error {
 			w.swept = w.swept && !s.Swept.IsZero()
 		}
 	}
-	it.pull.OpenSweep(w.lane == laneBackfill)
+	it.pull.OpenSweep(w.start, w.end, w.lane == laneBackfill)
 	return nil
 }
 

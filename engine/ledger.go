@@ -131,7 +131,7 @@ func (d *ledgerDay) overlay(m Mark, outbox outboxEdge) {
 
 // over returns s, of which the state is empty if nothing was known, as it is after m.
 func (m *Mark) over(s Span, outbox outboxEdge) Span {
-	lower := m.State == SpanAsked && s.State != "" && s.State != SpanAsked ||
+	lower := m.State == SpanAsked && s.State != "" && (s.State != SpanAsked || m.Reason == "") ||
 		s.State == SpanSettled && m.State != SpanSettled
 	if !lower {
 		s.State, s.Reason = m.State, m.Reason

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -140,7 +141,7 @@ func ledgerStore(t *testing.T) (*Store, func(events int, marks ...Mark)) {
 	return s, func(events int, marks ...Mark) {
 		t.Helper()
 		p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
-		p.OpenSweep(false)
+		p.OpenSweep(at(0), at(1), false)
 		for range events {
 			if err := p.Stage(&Table{Tag: "my.app.x.y"}, at(0), []byte("body")); err != nil {
 				t.Fatal(err)
@@ -185,6 +186,45 @@ func TestCoverageIsCompleteOnlyWhenDelivered(t *testing.T) {
 	commit(0, Mark{From: at(3600), To: at(7200), State: SpanSettled, Swept: at(100_000)})
 	if c = coverageOf(t, s); len(c.Spans) != 1 || !c.Spans[0].Complete() {
 		t.Errorf("a range without rows has nothing to deliver: %+v", c.Spans)
+	}
+}
+
+// TestRowsThatNoMarkTellsOf commits rows of a range in the middle of its sweep, and at the end of one that marks less than it was
+// to. A sweep after it, which sends no row twice, is complete only when these are delivered, and not if they were dropped.
+func TestRowsThatNoMarkTellsOf(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		close bool
+	}{{"in the middle", false}, {"marked less", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			s, commit := ledgerStore(t)
+			p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+			p.OpenSweep(at(1000), at(2000), false)
+			if err := p.Stage(&Table{Tag: "my.app.x.y"}, at(1500), []byte("body")); err != nil {
+				t.Fatal(err)
+			}
+			if test.close {
+				p.Mark(Mark{From: at(1000), To: at(900), State: SpanSwept, Swept: at(5000)})
+				p.CloseSweep()
+			}
+			if err := p.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			commit(0, Mark{From: at(500), To: at(3000), State: SpanSettled, Swept: at(100_000)})
+			told := map[time.Time]bool{}
+			for _, span := range coverageOf(t, s).Spans {
+				told[span.From] = span.Complete()
+			}
+			if want := map[time.Time]bool{at(500): true, at(1000): false, at(2000): true}; !maps.Equal(told, want) {
+				t.Fatalf("before the output has them: %v, want %v", told, want)
+			}
+			if err := s.ack("devo", s.nextChunk()); err != nil {
+				t.Fatal(err)
+			}
+			if c := coverageOf(t, s); len(c.Spans) != 1 || !c.Spans[0].Complete() {
+				t.Errorf("after: %+v", c.Spans)
+			}
+		})
 	}
 }
 

@@ -398,6 +398,7 @@ func (p *Pull) commit() error {
 				Hint: "keep a position in it, not data"}
 		}
 	}
+	p.markStaged()
 	c := p.staged.seal()
 	c.collector, c.started, c.pull = p.collector, p.started, trace.SpanContextFromContext(p.ctx)
 	if c.empty() {

@@ -7,19 +7,31 @@ import (
 
 // An openSweep is a sweep of a window that a pull is in the middle of.
 type openSweep struct {
-	first uint64 // chunk that the next commit began with when the sweep did
-	again bool
-	stats PullStats
+	from, to time.Time
+	first    uint64 // chunk that the next commit began with when the sweep did
+	again    bool
+	stats    PullStats
 }
 
-// OpenSweep says that a sweep begins: what is sent from now on belongs to it until CloseSweep. With
-// again, rows that were sent before it are sent once more.
-func (p *Pull) OpenSweep(again bool) {
-	p.sweep = &openSweep{first: p.env.Store.nextChunk(), again: again, stats: p.Stats}
+// OpenSweep says that a sweep of a range begins, from inclusive and to exclusive: what is sent from now on
+// belongs to it until CloseSweep. With again, rows that were sent before it are sent once more.
+func (p *Pull) OpenSweep(from, to time.Time, again bool) {
+	p.sweep = &openSweep{from: from, to: to, first: p.env.Store.nextChunk(), again: again, stats: p.Stats}
 }
 
 // CloseSweep says that the sweep is over. Mark what it found out before, and commit afterwards.
-func (p *Pull) CloseSweep() { p.sweep = nil }
+func (p *Pull) CloseSweep() {
+	p.markStaged()
+	p.sweep = nil
+}
+
+// markStaged notes that events of the open sweep's range are staged, whatever is found out about the range: a later
+// sweep does not send them again, and what it calls complete has to wait until they are delivered.
+func (p *Pull) markStaged() {
+	if p.sweep != nil && p.staged.events > 0 {
+		p.Mark(Mark{From: p.sweep.from, To: p.sweep.to, State: SpanAsked})
+	}
+}
 
 // AbandonSweep forgets what was staged since the last commit, and the open sweep.
 func (p *Pull) AbandonSweep() {

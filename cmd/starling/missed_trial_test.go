@@ -292,7 +292,7 @@ func (tr *trial) pull(parent context.Context) error {
 	ctx.end(context.Canceled)
 	if perr != nil {
 		code := engine.CodeOf(perr, engine.CodeScript)
-		if code == engine.CodeScript && cause != nil && strings.Contains(perr.Error(), ended.Error()) {
+		if code == engine.CodeScript && cause != nil && (strings.Contains(perr.Error(), ended.Error()) || strings.Contains(perr.Error(), "the script took longer than it may")) {
 			code = engine.CodeCanceled // the pull ended while the script had a page, and the next was asked for
 		}
 		tr.counts["pull failed: "+string(code)]++
