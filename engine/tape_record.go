@@ -84,13 +84,8 @@ func (s *Store) before(collector string, now time.Time) (Before, error) {
 	if err != nil {
 		return Before{}, err
 	}
-	b := Before{Cursors: cursors[collector]}
 	c, err := s.Coverage(collector, now.Add(-tapedLedger), time.Time{})
-	for _, sp := range c.Spans {
-		b.Marks = append(b.Marks, Mark{From: sp.From, To: sp.To, State: sp.State, Swept: sp.Swept, Reason: sp.Reason})
-	}
-	b.Hours = c.Hours
-	return b, err
+	return Before{Cursors: cursors[collector], Marks: c.marks(), Hours: c.Hours}, err
 }
 
 // restore makes the state of a collector what it was before a pull.
