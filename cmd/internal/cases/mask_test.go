@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -97,5 +98,14 @@ func TestPersonalFieldsAreMasked(t *testing.T) {
 	e := tape.Exchanges[0]
 	if want := `{"text":"from masked-1@masked.invalid"}`; string(e.Data) != want || e.Length != int64(len(want)) || e.URL != "https://x/users/masked-1@masked.invalid" {
 		t.Errorf("got %s of %d bytes from %s", e.Data, e.Length, e.URL)
+	}
+}
+
+func TestSettingsStayWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	settings := map[string]any{"account": int64(1<<53 + 1), "share": 0.25, "list": []any{int64(1<<62 + 1), "x"}, "on": true}
+	got := newMasker(nil).maskTape(&engine.Tape{Settings: settings}).Settings
+	if !reflect.DeepEqual(got, settings) {
+		t.Errorf("got %v, want %v", got, settings)
 	}
 }
