@@ -46,14 +46,6 @@ func TestSecretsAreFoundWhereverTheyStand(t *testing.T) {
 	m.find(tape, []string{secrets["known"]})
 	c := &Case{Tape: m.maskTape(tape)}
 	text := string(c.Bytes())
-	for i := 0; ; i++ { // what stands in base64
-		_, rest, ok := strings.Cut(text, "@body base64")
-		if !ok || i > 9 {
-			break
-		}
-		text = rest
-	}
-	text = string(c.Bytes())
 	if at := strings.Index(text, "Zq"); at >= 0 {
 		t.Errorf("something is not masked: …%s…\n%s", text[max(0, at-80):min(len(text), at+80)], text)
 	}
