@@ -151,6 +151,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 		KeyCollector.String(c.key), KeyScript.String(script.Name), KeyVersion.String(script.Version)))
 	defer span.End()
 
+	began := time.Now()
 	p := NewPull(ctx, c.env, c.key)
 	p.limits = c.config.Limits
 	p.handover = &c.handover
@@ -171,7 +172,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 	})
 	p.log.Debug("pull starts", "pulling_id", started.UnixMilli())
 	handover, err = script.Run(p)
-	p.Stats.Duration = time.Since(p.started)
+	p.Stats.Duration = time.Since(began) // not since p.started: that of a recording is what the machine's clock said
 	if p.lane != nil {
 		defer c.env.Recorder.Keep(c.env.Recorder.finish(p, handover, err))
 	}

@@ -197,6 +197,14 @@ type Coverage struct {
 	Damaged   []DamagedDay  `json:"damaged,omitempty"`
 }
 
+// marks are what makes another ledger say the same of the spans.
+func (c Coverage) marks() (marks []Mark) {
+	for _, s := range c.Spans {
+		marks = append(marks, Mark{From: s.From, To: s.To, State: s.State, Swept: s.Swept, Reason: s.Reason})
+	}
+	return marks
+}
+
 // A DamagedDay is a part of the ledger that cannot be read, From inclusive and To exclusive, UTC. What it
 // said is not known, so there is no span; the next commit that has something to say of it begins it anew.
 type DamagedDay struct {

@@ -233,9 +233,7 @@ func copyCollector(to, from *Store, key string) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range coverage.Spans {
-		st.marks = append(st.marks, Mark{From: s.From, To: s.To, State: s.State, Swept: s.Swept, Reason: s.Reason})
-	}
+	st.marks = coverage.marks()
 	return errors.Join(to.submit(context.Background(), key, st), to.submit(context.Background(), keptBy, staging{cursors: cursors[keptBy]}))
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -11,7 +10,8 @@ import (
 	"time"
 )
 
-// A Replay plays a tape: the pull runs again, on its clock and with its answers. Nothing is asked of a network, and nothing is kept.
+// A Replay plays a tape, one at a time: the pull runs again, on its clock and with its answers. Nothing is asked of a network, and
+// nothing is kept.
 type Replay struct {
 	Library *Library
 	Sources *Sources
@@ -103,14 +103,12 @@ func (r Replay) env() (*Env, error) {
 }
 
 func (r Replay) newPull(ctx context.Context, env *Env, end func(error)) (*Pull, *deck) {
-	t := *r.Tape
-	t.Exchanges = nil
-	for _, e := range r.Tape.Exchanges {
+	t := r.Tape
+	for _, e := range t.Exchanges {
 		e.taken = false
-		t.Exchanges = append(t.Exchanges, e)
 	}
 	p := NewPull(ctx, env, t.Collector)
-	d := &deck{Tape: &t, playing: true, rewrite: r.Rewrite, began: t.Started, end: end, sources: map[any]*tokenNote{}, first: map[HourKey]bool{}, gone: map[int]bool{}, given: map[string]bool{}}
+	d := &deck{Tape: t, playing: true, rewrite: r.Rewrite, began: t.Started, end: end, sources: map[any]*tokenNote{}, first: map[HourKey]bool{}, gone: map[int]bool{}, given: map[string]bool{}}
 	p.started, p.limits, p.lane, p.hash, p.apiClock = t.Started, t.Requests, d.newLane(0, 0), sha256.New(), new(APIClock)
 	p.jump = func(time.Duration) {}
 	p.Given("engine.clock", nil, p.apiClock.restore)
@@ -121,9 +119,6 @@ func (r Replay) newPull(ctx context.Context, env *Env, end func(error)) (*Pull, 
 func (r *Replayed) note(s *Store, at time.Duration, c *commitRequest) error {
 	from := s.nextChunk() - uint64(len(c.chunks))
 	events, _, err := s.Kept(from)
-	for i := range events {
-		events[i].Body = bytes.Clone(events[i].Body)
-	}
 	r.Commits = append(r.Commits, Committed{At: at, Events: events, Cursors: c.cursors, Forget: c.forget, Wipe: c.wipe, Marks: c.marks})
 	return err
 }

@@ -223,22 +223,18 @@ func (t *scriptTest) run() (*starlark.Dict, error) {
 
 // events returns what was committed since chunk from.
 func (t *scriptTest) events(from uint64) (*starlark.List, error) {
+	events, _, err := t.env.Store.Kept(from)
 	list := starlark.NewList(nil)
-	for id := from; ; id++ {
-		c, _, err := t.env.Store.chunk(id)
-		if err != nil || c.events == nil {
-			return list, err
+	for _, e := range events {
+		v, err := eventValue(e)
+		if err != nil {
+			return nil, err
 		}
-		for _, e := range c.events {
-			v, err := eventValue(e)
-			if err != nil {
-				return nil, err
-			}
-			if err := list.Append(v); err != nil {
-				return nil, err
-			}
+		if err := list.Append(v); err != nil {
+			return nil, err
 		}
 	}
+	return list, err
 }
 
 func (t *scriptTest) cursors() (*starlark.Dict, error) {

@@ -304,10 +304,11 @@ func goValue(v starlark.Value) (any, error) {
 	if err := d.Decode(&x); err != nil {
 		return nil, err
 	}
-	return plainNumbers(x), nil
+	return PlainNumbers(x), nil
 }
 
-func plainNumbers(x any) any {
+// PlainNumbers puts an int64, or else a float64, in the place of each json.Number in a value, as configuration files have them.
+func PlainNumbers(x any) any {
 	switch x := x.(type) {
 	case json.Number:
 		if n, err := x.Int64(); err == nil {
@@ -317,11 +318,11 @@ func plainNumbers(x any) any {
 		return f
 	case []any:
 		for i := range x {
-			x[i] = plainNumbers(x[i])
+			x[i] = PlainNumbers(x[i])
 		}
 	case map[string]any:
 		for k := range x {
-			x[k] = plainNumbers(x[k])
+			x[k] = PlainNumbers(x[k])
 		}
 	}
 	return x

@@ -28,14 +28,18 @@ type deck struct {
 	halt    func(string)     // stops its script at the next instruction
 	limit   int64
 
+	// mu guards what all lanes change while recording: these, and Exchanges, Cut and Tokens of the tape.
 	mu      sync.Mutex
 	size    int64
 	lanes   int
-	commits int
-	ended   bool
-	asked   []Asked
-	gone    map[int]bool // lanes that the script did not wait for, while playing
 	sources map[any]*tokenNote
+
+	// The script alone changes these. While playing there is but one goroutine, for what is beside the script has run when
+	// Beside returns.
+	commits int
+	ended   bool // while playing, as are asked and gone
+	asked   []Asked
+	gone    map[int]bool // lanes that the script did not wait for
 	first   map[HourKey]bool
 	looked  int
 	given   map[string]bool
@@ -105,13 +109,10 @@ func (l *lane) moveTo(at time.Duration) {
 
 // stop ends the pull as the recorded one ended. Only the script's own lane does, so that it is always at the same place.
 func (l *lane) stop() {
-	l.mu.Lock()
-	again := l.ended
-	l.ended = true
-	l.mu.Unlock()
-	if again {
+	if l.ended {
 		return
 	}
+	l.ended = true
 	var cause error = recordedCause(l.End.Cause)
 	if l.End.Engine {
 		cause = errStopping

@@ -16,13 +16,17 @@ const tapedLedger = 100 * 24 * time.Hour
 
 // record begins to record p, which is about to run script. A nil Recorder wants nothing.
 func (r *Recorder) record(p *Pull, script *Script) error {
-	if r == nil || r.Limit() == 0 {
+	if r == nil {
+		return nil
+	}
+	limit := r.Limit() // a new configuration may change it at any time
+	if limit == 0 {
 		return nil
 	}
 	t := &Tape{Collector: p.collector, Script: script.Name, Version: script.Version, Seed: rand.Uint64(), Limits: p.env.Limits,
 		Requests: p.limits, Network: p.env.Network.rules(), Settings: map[string]any{}, Identity: p.env.Identity.Endpoint, Given: map[string]json.RawMessage{}, Sources: script.sources}
 	script.settings.tape(t, script.Declared)
-	d := &deck{Tape: t, measure: p.measure, wall: p.now, limit: r.Limit(), sources: map[any]*tokenNote{}, first: map[HourKey]bool{}, given: map[string]bool{}}
+	d := &deck{Tape: t, measure: p.measure, wall: p.now, limit: limit, sources: map[any]*tokenNote{}, first: map[HourKey]bool{}, given: map[string]bool{}}
 	d.began = p.measure()
 	t.Started = p.now().Round(0).UTC()
 	part := time.Duration(t.Started.Nanosecond()) % time.Microsecond
@@ -80,13 +84,8 @@ func (s *Store) before(collector string, now time.Time) (Before, error) {
 	if err != nil {
 		return Before{}, err
 	}
-	b := Before{Cursors: cursors[collector]}
 	c, err := s.Coverage(collector, now.Add(-tapedLedger), time.Time{})
-	for _, sp := range c.Spans {
-		b.Marks = append(b.Marks, Mark{From: sp.From, To: sp.To, State: sp.State, Swept: sp.Swept, Reason: sp.Reason})
-	}
-	b.Hours = c.Hours
-	return b, err
+	return Before{Cursors: cursors[collector], Marks: c.marks(), Hours: c.Hours}, err
 }
 
 // restore makes the state of a collector what it was before a pull.

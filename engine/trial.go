@@ -117,7 +117,7 @@ func (t *Trial) Pull(ctx context.Context) (Tried, error) {
 	p.told = t.told
 	before := t.store.nextChunk()
 	_, runErr := script.Run(p)
-	events, err := t.since(before)
+	events, _, err := t.store.Kept(before)
 	return Tried{Events: events, Stats: p.Stats, Steps: t.steps, Err: runErr}, err
 }
 
@@ -130,17 +130,6 @@ func (t *Trial) told(s Step) error {
 		return nil
 	}
 	return t.kill(s)
-}
-
-func (t *Trial) since(id uint64) ([]Event, error) {
-	var events []Event
-	for ; ; id++ {
-		c, _, err := t.store.chunk(id)
-		if err != nil || c.events == nil {
-			return events, err
-		}
-		events = append(events, c.events...)
-	}
 }
 
 // A TestFile is what a file of tests declares for tools that try the script.

@@ -30,7 +30,7 @@ type Options struct {
 	Personal []string
 	// Secrets are masked wherever they stand.
 	Secrets []string
-	// Builtins makes the names that scripts can use.
+	// Library is where scripts come from, with the names that they can use.
 	Library *engine.Library
 }
 

@@ -100,12 +100,17 @@ func isSecretName(name string) bool {
 	return secretName.MatchString(name) && !notSecret.MatchString(name)
 }
 
+// masked returns what stands for a text already: its mask, or itself if there is nothing to mask.
+func (m *masker) masked(text string) (string, bool) {
+	if mask, ok := m.masks[text]; ok {
+		return mask, true
+	}
+	return text, text == "" || isMask(text)
+}
+
 // secret returns the mask of a secret. It is long enough for where a key must be.
 func (m *masker) secret(text string) string {
-	if mask, ok := m.masks[text]; ok || text == "" || isMask(text) {
-		if !ok {
-			return text
-		}
+	if mask, ok := m.masked(text); ok {
 		return mask
 	}
 	m.secrets++
@@ -124,10 +129,7 @@ func (m *masker) secret(text string) string {
 
 // value returns the mask of a personal text.
 func (m *masker) value(text string) string {
-	if mask, ok := m.masks[text]; ok || text == "" || isMask(text) {
-		if !ok {
-			return text
-		}
+	if mask, ok := m.masked(text); ok {
 		return mask
 	}
 	m.values++

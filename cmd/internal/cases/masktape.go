@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"starling/engine"
 )
@@ -132,28 +133,11 @@ func (m *masker) settings(t *engine.Tape) map[string]any {
 			data, err = json.Marshal(m.secret(string(data)))
 		}
 		var masked any
-		if err == nil && json.Unmarshal([]byte(m.text(m.fields(string(data)))), &masked) == nil {
-			c[name] = numbers(masked)
+		d := json.NewDecoder(strings.NewReader(m.text(m.fields(string(data)))))
+		d.UseNumber()
+		if err == nil && d.Decode(&masked) == nil {
+			c[name] = engine.PlainNumbers(masked)
 		}
 	}
 	return c
-}
-
-// numbers makes whole numbers of what JSON has read as floats.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case float64:
-		if n := int64(v); float64(n) == v {
-			return n
-		}
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = numbers(v[k])
-		}
-	}
-	return v
 }

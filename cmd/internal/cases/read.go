@@ -104,7 +104,7 @@ func (r *reader) header(text string, c *Case) error {
 	t.Script, t.Version, t.Collector, t.Started, t.Cut = h.Script, h.Version, h.Collector, h.Started.UTC(), !h.Whole
 	t.Handover, t.End, t.Secret, t.Identity, t.Requests, t.Network, t.Tokens, t.Left = h.Handover, h.End, h.Secret, h.Identity, h.Requests, h.Network, h.Tokens, h.Left
 	c.Notes = h.Notes
-	t.Settings, _ = plainNumbers(any(h.Settings)).(map[string]any)
+	t.Settings, _ = engine.PlainNumbers(any(h.Settings)).(map[string]any)
 	var err error
 	if t.Seed, err = strconv.ParseUint(h.Seed, 10, 64); err != nil {
 		return fmt.Errorf("seed: %w", err)
@@ -122,26 +122,6 @@ func (r *reader) header(text string, c *Case) error {
 		t.Commits = append(t.Commits, at)
 	}
 	return readLimits(&t.Limits, h.Limits)
-}
-
-func plainNumbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64()
-		return f
-	case []any:
-		for i := range v {
-			v[i] = plainNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = plainNumbers(v[k])
-		}
-	}
-	return v
 }
 
 func readLimits(l *engine.Limits, m map[string]any) error {

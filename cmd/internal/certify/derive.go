@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"starling/engine"
 )
 
 // An Exchange is a request with its answer, as it was recorded.
@@ -114,7 +116,7 @@ func readPage(e Exchange) (page, bool) {
 	if d.Decode(&v) != nil {
 		return p, false
 	}
-	v = plain(v)
+	v = engine.PlainNumbers(v)
 	if list, ok := v.([]any); ok {
 		p.rows = objects(list)
 	} else if m, ok := v.(map[string]any); ok {
@@ -131,27 +133,6 @@ func readPage(e Exchange) (page, bool) {
 	r := &http.Request{URL: u, Header: http.Header{"Content-Type": {e.Type}}}
 	p.given = arguments(r, e.Sent)
 	return p, true
-}
-
-// plain turns numbers into those that declared rows have.
-func plain(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64()
-		return f
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = plain(v[k])
-		}
-	}
-	return v
 }
 
 func objects(list []any) (rows []map[string]any) {
