@@ -17,22 +17,22 @@ import (
 
 // Serve answers a client until it says exit or the input ends. It reports whether the client had shut it down first, as it should.
 func Serve(in io.Reader, out io.Writer, builtin fs.FS, check Check) (orderly bool, err error) {
-	s := &server{out: &writer{w: out}, builtin: builtin, check: check, open: map[string]*document{}}
+	s := &server{out: out, builtin: builtin, check: check, open: map[string]*document{}}
 	r := bufio.NewReader(in)
 	for {
 		m, err := read(r)
+		unreadable, survives := errors.AsType[*rpcError](err)
 		switch {
-		case errors.Is(err, errNoJSON):
-			s.out.write(message{Error: &rpcError{parseError, err.Error()}})
-			continue
+		case survives:
+			err = write(s.out, message{ID: &noID, Error: unreadable})
 		case errors.Is(err, io.EOF):
 			return s.down, nil
-		case err != nil:
-			return false, err
-		case m.Method == "exit":
+		case err == nil && m.Method == "exit":
 			return s.down, nil
+		case err == nil:
+			err = s.handle(m)
 		}
-		if err := s.handle(m); err != nil {
+		if err != nil {
 			return false, err
 		}
 	}
@@ -51,7 +51,7 @@ type document struct {
 }
 
 type server struct {
-	out     *writer
+	out     io.Writer
 	builtin fs.FS
 	check   Check
 	open    map[string]*document // by URI
@@ -69,12 +69,12 @@ func (s *server) handle(m message) error {
 		return nil
 	}
 	if rpcErr != nil {
-		return s.out.write(message{ID: m.ID, Error: rpcErr})
+		return write(s.out, message{ID: m.ID, Error: rpcErr})
 	}
 	if result == nil {
 		result = json.RawMessage("null")
 	}
-	return s.out.write(message{ID: m.ID, Result: result})
+	return write(s.out, message{ID: m.ID, Result: result})
 }
 
 func (s *server) call(m message) (any, *rpcError) {
@@ -213,7 +213,7 @@ func (s *server) didClose(data json.RawMessage) *rpcError {
 func (s *server) notify(method string, params any) {
 	data, err := json.Marshal(params)
 	if err == nil {
-		s.out.write(message{Method: method, Params: data})
+		write(s.out, message{Method: method, Params: data})
 	}
 }
 
