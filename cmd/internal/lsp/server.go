@@ -11,13 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"starling/cmd/internal/lint"
 	"starling/cmd/internal/source"
 )
 
 // Serve answers a client until it says exit or the input ends. It reports whether the client had shut it down first, as it should.
-func Serve(in io.Reader, out io.Writer, builtin fs.FS, check Check) (orderly bool, err error) {
-	s := &server{out: out, builtin: builtin, check: check, open: map[string]*document{}}
+func Serve(in io.Reader, out io.Writer, builtin fs.FS) (orderly bool, err error) {
+	s := &server{out: out, builtin: builtin, open: map[string]*document{}}
 	r := bufio.NewReader(in)
 	for {
 		m, err := read(r)
@@ -38,10 +37,6 @@ func Serve(in io.Reader, out io.Writer, builtin fs.FS, check Check) (orderly boo
 	}
 }
 
-// A Check loads a script as starling check does, with what its folder has, and returns what is wrong. text returns files as the editor
-// has them.
-type Check func(root, name string, text func(name string) ([]byte, bool)) []lint.Finding
-
 // A document is a file that the client has open.
 type document struct {
 	uri     string
@@ -53,7 +48,6 @@ type document struct {
 type server struct {
 	out     io.Writer
 	builtin fs.FS
-	check   Check
 	open    map[string]*document // by URI
 	started bool
 	down    bool
@@ -238,10 +232,8 @@ func (s *server) texts(root string) func(string) ([]byte, bool) {
 	disk := source.Folder(root, s.builtin)
 	return func(name string) ([]byte, bool) {
 		file := filepath.Join(root, filepath.FromSlash(path.Clean(name)))
-		for _, d := range s.open {
-			if d.file == file {
-				return d.text, true
-			}
+		if d := s.openFile(file); d != nil {
+			return d.text, true
 		}
 		return disk(name)
 	}
