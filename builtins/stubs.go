@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.starlark.net/syntax"
 )
@@ -58,8 +59,12 @@ func (m StubMember) Argument(name string) (StubArgument, bool) {
 	return m.Arguments[i], true
 }
 
-// Stubs reads the stubs: modules and names first, then values, each by name.
-func Stubs() ([]Stub, error) {
+// Stubs returns the stubs: modules and names first, then values, each by name. They are read once, and are not to be changed.
+func Stubs() ([]Stub, error) { return stubsOnce() }
+
+var stubsOnce = sync.OnceValues(loadStubs)
+
+func loadStubs() ([]Stub, error) {
 	modules, err := fs.Glob(stubFiles, "stubs/*.star")
 	if err != nil {
 		return nil, err

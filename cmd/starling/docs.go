@@ -72,15 +72,20 @@ func (p *program) docs(name string, f docsFlags) error {
 		}
 	case name != "":
 		if chosen = docs.Find(all, name); len(chosen) == 0 {
-			hint := "starling docs lists all names"
-			if near := docs.Nearest(all, name); near != "" {
-				hint = fmt.Sprintf("did you mean %s?", near)
-			}
-			return &failure{exitWrong, fmt.Errorf("nothing is called %s: %s", name, hint)}
+			return &failure{exitWrong, notInDocs(all, name)}
 		}
 	}
 	p.printDocs(chosen, list, f)
 	return nil
+}
+
+// notInDocs says that there is nothing of a name, and what to do.
+func notInDocs(all []docs.Entry, name string) error {
+	hint := "starling docs lists all names"
+	if near := docs.Nearest(all, name); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", near)
+	}
+	return fmt.Errorf("nothing is called %s: %s", name, hint)
 }
 
 func (p *program) printDocs(chosen []docs.Entry, list bool, f docsFlags) {
@@ -91,18 +96,18 @@ func (p *program) printDocs(chosen []docs.Entry, list bool, f docsFlags) {
 		fmt.Fprint(p.stdout, docs.HTML(chosen))
 	case f.format == "md":
 		for _, e := range chosen {
-			fmt.Fprint(p.stdout, e.Markdown())
+			fmt.Fprint(p.stdout, printable(e.Markdown()))
 		}
 	case list:
 		for _, e := range chosen {
-			fmt.Fprintf(p.stdout, "%-32s  %s\n", e.Name, e.Summary())
+			fmt.Fprint(p.stdout, printable(fmt.Sprintf("%-32s  %s\n", e.Name, e.Summary())))
 		}
 	default:
 		for i, e := range chosen {
 			if i > 0 {
 				fmt.Fprintln(p.stdout)
 			}
-			fmt.Fprint(p.stdout, e.Text())
+			fmt.Fprint(p.stdout, printable(e.Text()))
 		}
 	}
 }

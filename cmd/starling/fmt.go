@@ -66,7 +66,7 @@ func (p *program) format(args []string, f formatFlags) error {
 		if err != nil {
 			r.Problems = append(r.Problems, newProblem(err.Error()))
 			if !f.asJSON {
-				fmt.Fprintln(p.stderr, err)
+				p.tell(err)
 			}
 			continue
 		}
@@ -82,9 +82,9 @@ func (p *program) formatted(r formatReport, f formatFlags) error {
 		r.OK = r.OK && !(f.check && one.Changed)
 		if one.Changed && !f.asJSON {
 			if !f.diff || f.check {
-				fmt.Fprintln(p.stdout, one.File)
+				fmt.Fprintln(p.stdout, printable(one.File))
 			}
-			fmt.Fprint(p.stdout, one.Diff)
+			fmt.Fprint(p.stdout, printable(one.Diff))
 		}
 	}
 	if f.asJSON {

@@ -55,10 +55,11 @@ func (p *program) lint(args []string, asJSON bool) error {
 		r.Findings = append(r.Findings, found...)
 		for _, f := range found {
 			if !asJSON {
-				fmt.Fprintf(p.stdout, "%s:%d:%d: %s (%s)%s\n", f.File, f.Line, f.Column, f.Message, f.Code, engine.Excerpt(f.Line, f.Column, text))
+				told := fmt.Sprintf("%s:%d:%d: %s (%s)%s\n", f.File, f.Line, f.Column, f.Message, f.Code, engine.Excerpt(f.Line, f.Column, text))
 				if f.Fix != "" {
-					fmt.Fprintf(p.stdout, "    fix: %s\n", f.Fix)
+					told += fmt.Sprintf("    fix: %s\n", f.Fix)
 				}
+				fmt.Fprint(p.stdout, printable(told))
 			}
 		}
 	})

@@ -6,10 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"starling/builtins"
-	"starling/cmd/internal/lint"
 	"starling/cmd/internal/lsp"
-	"starling/engine"
 	"starling/scripts"
 )
 
@@ -24,7 +21,7 @@ of the repository says how to tell them.`,
 		Example: "  starling lsp",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			orderly, err := lsp.Serve(os.Stdin, p.stdout, scripts.FS(), compileErrors)
+			orderly, err := lsp.Serve(os.Stdin, p.stdout, scripts.FS())
 			switch {
 			case err != nil:
 				return &failure{exitOther, err}
@@ -34,17 +31,4 @@ of the repository says how to tell them.`,
 			return nil
 		},
 	}
-}
-
-// compileErrors are what the engine says of a file before anything runs.
-func compileErrors(_, name string, text func(string) ([]byte, bool)) []lint.Finding {
-	source, ok := text(name)
-	if !ok {
-		return nil
-	}
-	var found []lint.Finding
-	for _, e := range engine.CompileErrors(name, source, builtins.All()) {
-		found = append(found, lint.Finding{Code: "check", Line: int(e.Pos.Line), Column: int(e.Pos.Col), EndLine: int(e.Pos.Line), EndColumn: int(e.Pos.Col) + 1, Message: e.Msg})
-	}
-	return found
 }

@@ -147,7 +147,7 @@ func (r *repl) help(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	case *starlarkstruct.Module:
 		name = what.Name
 	case *starlark.Function:
-		fmt.Fprintf(r.stdout, "%s\n\n%s\n", what.Name(), what.Doc())
+		fmt.Fprint(r.stdout, printable(fmt.Sprintf("%s\n\n%s\n", what.Name(), what.Doc())))
 		return starlark.None, nil
 	}
 	if name == "help" {
@@ -160,10 +160,10 @@ func (r *repl) help(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	}
 	found := docs.Find(all, name)
 	if len(found) == 0 {
-		return nil, fmt.Errorf("nothing is called %s (did you mean %q?)", name, docs.Nearest(all, name))
+		return nil, notInDocs(all, name)
 	}
 	for _, e := range found {
-		fmt.Fprint(r.stdout, e.Text())
+		fmt.Fprint(r.stdout, printable(e.Text()))
 	}
 	return starlark.None, nil
 }

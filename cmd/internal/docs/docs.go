@@ -98,7 +98,7 @@ func OfScripts(sources *engine.Sources) ([]Entry, error) {
 	return all, nil
 }
 
-// Find returns the entry of a name, and those of its members. A value and a module can have the same name: then it returns both.
+// Find returns the entry of a name. A value and a module can have the same name: then it returns both.
 func Find(all []Entry, name string) []Entry {
 	name = strings.TrimSuffix(name, ".star")
 	var found []Entry

@@ -14,10 +14,20 @@ var ignoreComment = regexp.MustCompile(`^([^#]*)#\s*lint:\s*ignore\b[ \t]*([a-z-
 
 // ignored leaves out what comments say is meant so, and tells comments that are wrong.
 func ignored(findings []Finding, source []byte) []Finding {
+	type place struct {
+		line int
+		code string
+	}
+	found := map[place]bool{}
+	for _, f := range findings {
+		found[place{f.Line, f.Code}] = true
+	}
 	var names []string
 	for _, l := range Lints() {
 		names = append(names, l.Name)
 	}
+	meant := map[place]bool{}
+	var wrong []Finding
 	for i, line := range strings.Split(string(source), "\n") {
 		m := ignoreComment.FindStringSubmatchIndex(line)
 		if m == nil {
@@ -28,7 +38,7 @@ func ignored(findings []Finding, source []byte) []Finding {
 		if strings.TrimSpace(before) == "" {
 			at++
 		}
-		left := slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Line == at && f.Code == name })
+		here := place{at, name}
 		problem := ""
 		switch {
 		case !slices.Contains(names, name):
@@ -38,15 +48,15 @@ func ignored(findings []Finding, source []byte) []Finding {
 			}
 		case reason == "":
 			problem = "the comment gives no reason"
-		case len(left) == len(findings):
+		case !found[here] || meant[here]:
 			problem = fmt.Sprintf("there is no %s here to ignore", name)
 		}
-		findings = left
+		meant[here] = true
 		if problem != "" {
 			column := len([]rune(before)) + 1
-			findings = append(findings, Finding{Code: "bad-ignore", Line: i + 1, Column: column, EndLine: i + 1, EndColumn: len([]rune(line)) + 1,
+			wrong = append(wrong, Finding{Code: "bad-ignore", Line: i + 1, Column: column, EndLine: i + 1, EndColumn: len([]rune(line)) + 1,
 				Message: problem, Fix: "write # lint: ignore NAME reason, or take the comment out"})
 		}
 	}
-	return findings
+	return append(slices.DeleteFunc(findings, func(f Finding) bool { return meant[place{f.Line, f.Code}] }), wrong...)
 }

@@ -15,7 +15,7 @@ import (
 
 // A Finding is one mistake and its place. Lines and columns count from 1, columns in characters.
 type Finding struct {
-	Code      string `json:"code"` // the name of the lint, "syntax" or "undefined"
+	Code      string `json:"code"` // the name of the lint, "syntax", "undefined" or, of what the engine says, "check"
 	File      string `json:"file"`
 	Line      int    `json:"line"`
 	Column    int    `json:"column"`
@@ -46,7 +46,8 @@ type linter struct {
 	name     string // of the file in its folder
 	reader   *source.Reader
 	findings []Finding
-	code     string // of the lint that runs
+	code     string          // of the lint that runs
+	tested   map[string]bool // what inTests returns, once it is asked
 }
 
 // File returns the findings in a file, in its order. name is that in the folder of reader, display that of errors.

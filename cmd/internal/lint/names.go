@@ -25,7 +25,7 @@ func nameLints() []Lint {
 	}
 }
 
-// variables calls f for every definition whose variable nothing reads.
+// unused calls f for every definition whose variable nothing reads.
 func (l *linter) unused(f func(v *syntax.Ident, d source.Definition)) {
 	for v, defs := range l.Defs {
 		if len(l.Uses[v]) == 0 {
@@ -65,8 +65,22 @@ func (l *linter) private(v *syntax.Ident) bool {
 	if l.pull() == nil {
 		return false
 	}
-	tests, _ := l.sibling()
-	return !regexp.MustCompile(`\.` + regexp.QuoteMeta(v.Name) + `\b`).Match(tests)
+	return !l.inTests()[v.Name]
+}
+
+// member is a name behind a dot.
+var member = regexp.MustCompile(`\.([\pL_][\pL\pN_]*)`)
+
+// inTests returns the names that stand behind a dot in the tests of the file, such as in t.script.clean.
+func (l *linter) inTests() map[string]bool {
+	if l.tested == nil {
+		l.tested = map[string]bool{}
+		tests, _ := l.sibling()
+		for _, m := range member.FindAllSubmatch(tests, -1) {
+			l.tested[string(m[1])] = true
+		}
+	}
+	return l.tested
 }
 
 // isSetting reports whether a variable is what a call of config.* returns.

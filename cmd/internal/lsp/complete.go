@@ -279,7 +279,7 @@ func (s *server) signatureHelp(d *document, p Position) any {
 	} else {
 		return nil
 	}
-	var parameters []any
+	parameters := []any{} // never null
 	for i := range list {
 		parameters = append(parameters, map[string]any{"label": list[i], "documentation": docsOf[i]})
 	}

@@ -9,17 +9,19 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"starling/builtins"
 	"starling/cmd/internal/docs"
 	"starling/cmd/internal/format"
 	"starling/cmd/internal/lint"
 	"starling/cmd/internal/source"
+	"starling/engine"
 )
 
 // diagnostics are what lint and check find.
 func (s *server) diagnostics(d *document) []any {
-	reader, root, name := s.reader(d)
+	reader, _, name := s.reader(d)
 	found := lint.File(reader, name, d.file, d.text)
-	for _, f := range s.check(root, name, s.texts(root)) {
+	for _, f := range compileErrors(name, d.text) {
 		if !slices.ContainsFunc(found, func(g lint.Finding) bool { return g.Line == f.Line && (g.Column == f.Column || g.Code == f.Code) }) {
 			found = append(found, f)
 		}
@@ -37,6 +39,15 @@ func (s *server) diagnostics(d *document) []any {
 			"range": Range{toPosition(d.text, f.Line, f.Column), toPosition(d.text, f.EndLine, f.EndColumn)}})
 	}
 	return all
+}
+
+// compileErrors are what the engine says of a file before anything runs.
+func compileErrors(name string, text []byte) []lint.Finding {
+	var found []lint.Finding
+	for _, e := range engine.CompileErrors(name, text, builtins.All()) {
+		found = append(found, lint.Finding{Code: "check", Line: int(e.Pos.Line), Column: int(e.Pos.Col), EndLine: int(e.Pos.Line), EndColumn: int(e.Pos.Col) + 1, Message: e.Msg})
+	}
+	return found
 }
 
 func (s *server) formatting(d *document, _ Position) any {
@@ -100,7 +111,7 @@ func identAt(f *source.File, d *document, p Position) *syntax.Ident {
 	return at(f, d, p, func(id *syntax.Ident) (syntax.Position, syntax.Position) { return id.Span() })
 }
 
-// described returns what there is to know of the name at a place, in Markdown; "" for nothing.
+// hover returns what there is to know of the name at a place, in Markdown; nil for nothing.
 func (s *server) hover(d *document, p Position) any {
 	f := s.read(d)
 	id := identAt(f, d, p)

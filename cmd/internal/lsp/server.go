@@ -11,36 +11,31 @@ import (
 	"path/filepath"
 	"strings"
 
-	"starling/cmd/internal/lint"
 	"starling/cmd/internal/source"
 )
 
 // Serve answers a client until it says exit or the input ends. It reports whether the client had shut it down first, as it should.
-func Serve(in io.Reader, out io.Writer, builtin fs.FS, check Check) (orderly bool, err error) {
-	s := &server{out: &writer{w: out}, builtin: builtin, check: check, open: map[string]*document{}}
+func Serve(in io.Reader, out io.Writer, builtin fs.FS) (orderly bool, err error) {
+	s := &server{out: out, builtin: builtin, open: map[string]*document{}}
 	r := bufio.NewReader(in)
 	for {
 		m, err := read(r)
+		unreadable, survives := errors.AsType[*rpcError](err)
 		switch {
-		case errors.Is(err, errNoJSON):
-			s.out.write(message{Error: &rpcError{parseError, err.Error()}})
-			continue
+		case survives:
+			err = write(s.out, message{ID: &noID, Error: unreadable})
 		case errors.Is(err, io.EOF):
 			return s.down, nil
-		case err != nil:
-			return false, err
-		case m.Method == "exit":
+		case err == nil && m.Method == "exit":
 			return s.down, nil
+		case err == nil:
+			err = s.handle(m)
 		}
-		if err := s.handle(m); err != nil {
+		if err != nil {
 			return false, err
 		}
 	}
 }
-
-// A Check loads a script as starling check does, with what its folder has, and returns what is wrong. text returns files as the editor
-// has them.
-type Check func(root, name string, text func(name string) ([]byte, bool)) []lint.Finding
 
 // A document is a file that the client has open.
 type document struct {
@@ -51,9 +46,8 @@ type document struct {
 }
 
 type server struct {
-	out     *writer
+	out     io.Writer
 	builtin fs.FS
-	check   Check
 	open    map[string]*document // by URI
 	started bool
 	down    bool
@@ -69,12 +63,12 @@ func (s *server) handle(m message) error {
 		return nil
 	}
 	if rpcErr != nil {
-		return s.out.write(message{ID: m.ID, Error: rpcErr})
+		return write(s.out, message{ID: m.ID, Error: rpcErr})
 	}
 	if result == nil {
 		result = json.RawMessage("null")
 	}
-	return s.out.write(message{ID: m.ID, Result: result})
+	return write(s.out, message{ID: m.ID, Result: result})
 }
 
 func (s *server) call(m message) (any, *rpcError) {
@@ -213,7 +207,7 @@ func (s *server) didClose(data json.RawMessage) *rpcError {
 func (s *server) notify(method string, params any) {
 	data, err := json.Marshal(params)
 	if err == nil {
-		s.out.write(message{Method: method, Params: data})
+		write(s.out, message{Method: method, Params: data})
 	}
 }
 
@@ -238,10 +232,8 @@ func (s *server) texts(root string) func(string) ([]byte, bool) {
 	disk := source.Folder(root, s.builtin)
 	return func(name string) ([]byte, bool) {
 		file := filepath.Join(root, filepath.FromSlash(path.Clean(name)))
-		for _, d := range s.open {
-			if d.file == file {
-				return d.text, true
-			}
+		if d := s.openFile(file); d != nil {
+			return d.text, true
 		}
 		return disk(name)
 	}

@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -26,15 +27,23 @@ type Location struct {
 	Range Range  `json:"range"`
 }
 
+// lineStart returns where a line begins; the end of the text if there is no such line. It copies nothing: it is asked for every name of a file.
+func lineStart(text []byte, n int) int {
+	at := 0
+	for ; n > 0; n-- {
+		i := bytes.IndexByte(text[at:], '\n')
+		if i < 0 {
+			return len(text)
+		}
+		at += i + 1
+	}
+	return at
+}
+
 // line returns a line of a text without its end; "" if there is no such line.
 func line(text []byte, n int) string {
-	for l := range strings.SplitSeq(string(text), "\n") {
-		if n == 0 {
-			return strings.TrimSuffix(l, "\r")
-		}
-		n--
-	}
-	return ""
+	l, _, _ := bytes.Cut(text[lineStart(text, n):], []byte("\n"))
+	return strings.TrimSuffix(string(l), "\r")
 }
 
 // toPosition converts a line and a column that count from 1, the column in characters.
@@ -64,15 +73,7 @@ func toColumn(text []byte, p Position) int {
 
 // offset returns the byte at a position, at most the end of its line.
 func offset(text []byte, p Position) int {
-	at := 0
-	for n := 0; n < p.Line; n++ {
-		i := strings.IndexByte(string(text[at:]), '\n')
-		if i < 0 {
-			return len(text)
-		}
-		at += i + 1
-	}
-	units := 0
+	at, units := lineStart(text, p.Line), 0
 	for units < p.Character && at < len(text) && text[at] != '\n' {
 		r, size := utf8.DecodeRune(text[at:])
 		units += utf16.RuneLen(max(r, 0))
@@ -89,7 +90,7 @@ func rangeOf(text []byte, n syntax.Node) Range {
 
 // whole is the range of a whole text.
 func whole(text []byte) Range {
-	lines := strings.Count(string(text), "\n")
+	lines := bytes.Count(text, []byte("\n"))
 	last := line(text, lines)
 	return Range{End: Position{lines, len(utf16.Encode([]rune(last)))}}
 }

@@ -10,13 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/textproto"
 	"strconv"
-	"sync"
+	"strings"
 )
 
-// maxMessage bounds one message.
-const maxMessage = 16 << 20
+// Bounds of one message: of its content, in bytes, and of its header, in lines.
+const (
+	maxMessage = 16 << 20
+	maxFields  = 20
+)
 
 // A message is a request, a response or a notification of JSON-RPC 2.0.
 type message struct {
@@ -33,6 +35,11 @@ type rpcError struct {
 	Message string `json:"message"`
 }
 
+func (e *rpcError) Error() string { return e.Message }
+
+// noID is that of an answer to what cannot be read.
+var noID = json.RawMessage("null")
+
 // Codes of JSON-RPC and of the protocol.
 const (
 	parseError     = -32700
@@ -42,43 +49,60 @@ const (
 	invalidRequest = -32600
 )
 
-// read reads one message. What is no JSON is an error that the connection survives.
+// read reads one message. A content that is no message is an *rpcError, which the connection survives.
 func read(r *bufio.Reader) (message, error) {
-	header, err := textproto.NewReader(r).ReadMIMEHeader()
+	n, err := contentLength(r)
 	if err != nil {
 		return message{}, err
-	}
-	n, err := strconv.Atoi(header.Get("Content-Length"))
-	if err != nil || n < 0 || n > maxMessage {
-		return message{}, fmt.Errorf("Content-Length: got %q, want a number up to %d", header.Get("Content-Length"), maxMessage)
 	}
 	data := make([]byte, n)
 	if _, err := io.ReadFull(r, data); err != nil {
 		return message{}, err
 	}
 	var m message
-	if err := json.Unmarshal(data, &m); err != nil {
-		return message{}, errNoJSON
+	switch err := json.Unmarshal(data, &m); {
+	case err == nil:
+		return m, nil
+	case json.Valid(data):
+		return message{}, &rpcError{invalidRequest, "the message is no request, response or notification: " + err.Error()}
 	}
-	return m, nil
+	return message{}, &rpcError{parseError, "the message is no JSON"}
 }
 
-var errNoJSON = errors.New("the message is no JSON")
-
-// A writer writes messages, one at a time.
-type writer struct {
-	mu sync.Mutex
-	w  io.Writer
+// contentLength reads a header, up to the empty line that ends it, and returns how long the message is. Other fields mean nothing.
+func contentLength(r *bufio.Reader) (int, error) {
+	length := ""
+	for n := range maxFields {
+		line, err := r.ReadSlice('\n') // of a bounded length
+		text := strings.TrimSpace(string(line))
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return 0, fmt.Errorf("a line of a header is longer than %d bytes", r.Size())
+		case errors.Is(err, io.EOF) && (n > 0 || text != ""):
+			return 0, io.ErrUnexpectedEOF
+		case err != nil:
+			return 0, err
+		case text == "":
+			n, err := strconv.Atoi(length)
+			if err != nil || n < 0 || n > maxMessage {
+				return 0, fmt.Errorf("Content-Length: got %q, want a number up to %d", length, maxMessage)
+			}
+			return n, nil
+		}
+		if name, value, _ := strings.Cut(text, ":"); strings.EqualFold(name, "Content-Length") {
+			length = strings.TrimSpace(value)
+		}
+	}
+	return 0, fmt.Errorf("a header has more than %d lines", maxFields)
 }
 
-func (w *writer) write(m message) error {
+// write writes one message.
+func write(w io.Writer, m message) error {
 	m.Version = "2.0"
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, err = fmt.Fprintf(w.w, "Content-Length: %d\r\n\r\n%s", len(data), data)
+	_, err = fmt.Fprintf(w, "Content-Length: %d\r\n\r\n%s", len(data), data)
 	return err
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -59,10 +60,20 @@ func Folder(root string, builtin fs.FS) func(name string) ([]byte, bool) {
 		if clean := path.Clean(name); path.IsAbs(name) || clean == ".." || strings.HasPrefix(clean, "../") {
 			return nil, false
 		}
-		if text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err == nil && root != "" {
+		if text, err := readScript(filepath.Join(root, filepath.FromSlash(name))); err == nil {
 			return text, len(text) <= engine.MaxScriptFile
 		}
 		text, err := fs.ReadFile(builtin, path.Clean(name))
 		return text, err == nil
 	}
+}
+
+// readScript reads no more of a file than shows that it is too long for a script.
+func readScript(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, engine.MaxScriptFile+1))
 }

@@ -52,6 +52,7 @@ type File struct {
 	Uses    map[*syntax.Ident][]*syntax.Ident // that read it
 	reader  *Reader
 	kinds   map[kindKey]string
+	globals map[string]*syntax.Ident // variables of the top level
 }
 
 // A Definition is a place where a variable gets a value.
@@ -64,7 +65,7 @@ type Definition struct {
 // Read parses a file that has a text.
 func (r *Reader) Read(name string, text []byte) *File {
 	f := &File{Name: name, Text: text, reader: r, Parents: map[syntax.Node]syntax.Node{},
-		Defs: map[*syntax.Ident][]Definition{}, Uses: map[*syntax.Ident][]*syntax.Ident{}, kinds: map[kindKey]string{}}
+		Defs: map[*syntax.Ident][]Definition{}, Uses: map[*syntax.Ident][]*syntax.Ident{}, kinds: map[kindKey]string{}, globals: map[string]*syntax.Ident{}}
 	tree, err := engine.ParseScript(name, text)
 	if err != nil {
 		if e, ok := errors.AsType[syntax.Error](err); ok {
@@ -118,7 +119,10 @@ func (f *File) index() {
 		return true
 	})
 	defined := map[*syntax.Ident]bool{}
-	for _, list := range f.Defs {
+	for v, list := range f.Defs {
+		if Scope(v) == resolve.Global {
+			f.globals[v.Name] = v
+		}
 		for _, d := range list {
 			defined[d.Ident] = true
 		}
@@ -224,10 +228,8 @@ func Inner(e syntax.Expr) syntax.Expr {
 
 // Global returns the definition of a name at the top level, or nil.
 func (f *File) Global(name string) *Definition {
-	for v, defs := range f.Defs {
-		if v.Name == name && Scope(v) == resolve.Global && len(defs) > 0 {
-			return &defs[0]
-		}
+	if defs := f.Defs[f.globals[name]]; len(defs) > 0 {
+		return &defs[0]
 	}
 	return nil
 }
