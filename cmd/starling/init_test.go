@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // TestInitMakesScriptsThatPass makes a script of each case of testdata/init. It must load, pass its test and have neither findings
-// of lint nor another form than fmt gives it; have what the case wants; and nothing of what it must never have, in any file. Those that say so are certified too.
+// of lint nor another form than fmt gives it; be in order with the piece of configuration that is shown; have what the case wants; and nothing of what it must never have, in any file. Those that say so are certified too.
 func TestInitMakesScriptsThatPass(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/init/*.txtar")
@@ -51,7 +52,8 @@ func TestInitMakesScriptsThatPass(t *testing.T) {
 					t.Errorf("%q is in what was written", line)
 				}
 			}
-			for _, command := range [][]string{{"test", "--scripts", "scripts", name + "*"}, {"lint", "scripts"}, {"fmt", "--check", "scripts"}} {
+			put(t, filepath.Join(dir, "config.yaml"), initConfig(t, out))
+			for _, command := range [][]string{{"check", "--config", "config.yaml"}, {"test", "--scripts", "scripts", name + "*"}, {"lint", "scripts"}, {"fmt", "--check", "scripts"}} {
 				output(t, dir, command...)
 			}
 			if _, ok := part["certified"]; ok {
@@ -63,6 +65,19 @@ func TestInitMakesScriptsThatPass(t *testing.T) {
 			}
 		})
 	}
+}
+
+// initConfig is a configuration with the piece that init shows, in which the operator has put what only the operator knows.
+func initConfig(t *testing.T, out string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(out, "\n    inputs:\n")
+	piece, _, ok := strings.Cut(rest, "\n\n")
+	if !ok {
+		t.Fatalf("no piece of configuration in\n%s", out)
+	}
+	piece = strings.ReplaceAll(piece+"\n", "base_url: TODO", "base_url: https://api.example.com")
+	piece = regexp.MustCompile(`\$\{\w+\}`).ReplaceAllString(piece, "not-a-real-one")
+	return "globals: {name: test, id: 1}\noutputs: {console_1: {type: console}}\ninputs:\n" + piece
 }
 
 // initArgs writes the parts of a case into dir and returns the command line for them.

@@ -2,27 +2,41 @@ package main
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 )
 
-// TestCommandsOfDocumentsAreRun holds that a scenario runs what a document says.
+// TestCommandsOfDocumentsAreRun holds that scenarios run the commands of a document, and have its fenced blocks in files of theirs.
 func TestCommandsOfDocumentsAreRun(t *testing.T) {
 	t.Parallel()
 	for document, d := range map[string]struct {
-		scenario string
-		commands int // at least
+		scenarios        []string
+		commands, blocks int // at least
 	}{
-		"docs/moving-from-devo.md": {"testdata/script/moving.txtar", 12},
-		"docs/new-collector.md":    {"testdata/script/init.txtar", 7},
+		"docs/moving-from-devo.md": {[]string{"moving"}, 12, 1},
+		"docs/new-collector.md":    {[]string{"init"}, 7, 0},
+		"docs/recordings.md":       {[]string{"recordings"}, 5, 1},
+		"docs/testing.md":          {[]string{"testing", "from_case"}, 10, 5},
 	} {
-		scenario := repositoryFile(t, d.scenario)
-		lines := regexp.MustCompile(`(?m)^    (starling .*?)( < \S+)?$`).FindAllStringSubmatch(repositoryFile(t, document), -1)
-		if len(lines) < d.commands {
-			t.Fatalf("found %d command lines, want all of %s", len(lines), document)
+		scenario := ""
+		for _, name := range d.scenarios {
+			scenario += repositoryFile(t, "testdata/script/"+name+".txtar")
+		}
+		text := repositoryFile(t, document)
+		lines := regexp.MustCompile(`(?m)^    (starling .*?)( < \S+)?$`).FindAllStringSubmatch(text, -1)
+		blocks := regexp.MustCompile("(?s)\n```\\w+\n(.*?)```\n").FindAllStringSubmatch(text, -1)
+		if len(lines) < d.commands || len(blocks) < d.blocks {
+			t.Errorf("found %d command lines and %d blocks, want all of %s", len(lines), len(blocks), document)
 		}
 		for _, line := range lines {
-			if !regexp.MustCompile(`(?m)^(exec|becomes '[^']*') ` + regexp.QuoteMeta(line[1]) + `( &\w+&)?$`).MatchString(scenario) {
-				t.Errorf("%s: %s does not run it", line[1], d.scenario)
+			// What goes on until Ctrl-C is in the background there, or ends at once.
+			if !regexp.MustCompile(`(?m)^(exec|becomes '[^']*') ` + regexp.QuoteMeta(line[1]) + `( &\w+&| --plain --saves 1)?$`).MatchString(scenario) {
+				t.Errorf("%s: %s does not run %s", document, d.scenarios, line[1])
+			}
+		}
+		for _, b := range blocks {
+			if !strings.Contains(scenario, "\n"+b[1]) {
+				t.Errorf("%s: %s does not have\n%s", document, d.scenarios, b[1])
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func newSimulate(p *program) *cobra.Command {
 	var f simulateFlags
 	c := &cobra.Command{
 		Use:   "simulate",
-		Short: "Be a Microsoft that scripts and configurations can be tried against",
+		Short: "Be a Microsoft, or a small API for learning, that scripts and configurations can be tried against",
 		Long: `Answers as Microsoft does: the sign-in, the message trace of Graph and that of the Reporting Web
 Service, with pages, quotas, rows that appear late and statuses that change. It writes a
 configuration that points to it into --dir, and a certificate that the application may sign in with.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+
+	"starling/engine"
 )
 
 // takeURL reads the address: placeholders and values that look like ids or secrets become settings.
@@ -26,7 +28,7 @@ func (d *Draft) takeURL(text string) error {
 		d.todo("what is the address of the API? The curl line has a placeholder in it")
 	} else {
 		d.Request.Base = "https://" + host
-		if scheme == "http" && (u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.")) {
+		if scheme == "http" && engine.IsLocalHost(u.Hostname()) {
 			d.Request.Base = "http://" + host
 		}
 	}

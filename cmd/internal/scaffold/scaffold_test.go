@@ -92,7 +92,7 @@ func TestOperationsThatAreNotThere(t *testing.T) {
 func TestAPasswordThatIsAWordOfTheScriptChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{"checkpoint", "events", "return", "def pull", `"items": `} {
-		d, err := ParseCurl(`curl https://api.acme.io/v1/items -u 'me:` + password + `'`)
+		d, err := ParseCurl(`curl https://api.example.net/v1/items -u 'me:` + password + `'`)
 		if err != nil {
 			t.Fatal(err)
 		}

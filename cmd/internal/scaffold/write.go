@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"starling/engine"
 )
 
 // Files are what Write makes: names below the folder of scripts, and texts.
@@ -299,7 +301,10 @@ func (w *writer) config() string {
 	for _, s := range w.settings {
 		switch {
 		case s.name == "base_url" && w.Request.Base != "":
-			continue
+			if w.public() {
+				continue
+			}
+			fmt.Fprintf(&b, "        base_url: %s   # an address that is not public has to stand here\n", w.Request.Base)
 		case s.kind == "secret":
 			fmt.Fprintf(&b, "        %s: ${%s_%s}\n", s.name, strings.ToUpper(w.Name), strings.ToUpper(s.name))
 		default:
@@ -311,4 +316,10 @@ func (w *writer) config() string {
 		return strings.TrimSuffix(b.String(), "\n") + " {}\n"
 	}
 	return b.String()
+}
+
+// public reports whether scripts may reach the address of the API without the configuration naming it.
+func (w *writer) public() bool {
+	u, err := url.Parse(w.Request.Base)
+	return err != nil || new(engine.Network).CheckURL(u) == nil
 }
