@@ -55,7 +55,7 @@ func (p *program) check(file string) error {
 			r.Warnings = append(r.Warnings, p.redactor.Redact(w))
 		}
 	}
-	r.Problems = p.problems(err)
+	r.Problems = p.problems(fail(err, engine.CodeConfig))
 	r.OK = len(r.Problems) == 0
 	p.answerWith(r, func() { p.printReport(r) })
 	if !r.OK {

@@ -39,6 +39,9 @@ func Of(err error, code engine.Code) []Problem {
 			return Of(e.Err, e.Code)
 		}
 	}
+	if _, ok := errors.AsType[*engine.ScriptError](err); ok {
+		code = engine.CodeScript
+	}
 	return []Problem{One(err, engine.CodeOf(err, code))}
 }
 
