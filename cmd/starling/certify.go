@@ -66,8 +66,6 @@ func (p *program) certify(ctx context.Context, name, dir, only, recording string
 	return nil
 }
 
-var errNothingDeclared = errors.New("declares nothing to certify with")
-
 // certified reads a script and what its file of tests declares.
 func (p *program) certified(ctx context.Context, name, dir, recording string) (certify.Script, *certify.API, error) {
 	if dir == "" && exists(name) {
@@ -101,7 +99,7 @@ func (p *program) certified(ctx context.Context, name, dir, recording string) (c
 		return script, nil, err
 	}
 	if f.Declared == nil {
-		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errNothingDeclared, Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
+		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errors.New("declares nothing to certify with"), Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
 	}
 	script.Settings = f.Settings
 	api, err := apiOf(ctx, script, f)

@@ -75,6 +75,34 @@ func (k *keys) duration(key string, fallback time.Duration) time.Duration {
 	return d
 }
 
+// next reads how an answer leads to the next page.
+func (k *keys) next() Next {
+	in := &keys{left: k.dict("next")}
+	n := Next{Param: in.text("param", ""), Parts: in.number("parts", 0), Always: in.flag("always")}
+	for _, kind := range []string{"link", "cursor", "offset", "page", "header"} {
+		if key := in.text(kind, ""); key != "" {
+			n.Kind, n.Key = kind, key
+		}
+	}
+	switch {
+	case n.Kind == "" && len(in.left) > 0:
+		k.fail("next", "want {\"link\": KEY}, {\"cursor\": KEY, \"param\": PARAM}, {\"offset\": PARAM}, {\"page\": PARAM} or {\"header\": \"Link\"}")
+	case n.Parts != 0 && (n.Kind != "cursor" || n.Parts < 0):
+		k.fail("next", "parts: want how many a cursor has that is a list")
+	case n.Always && !n.leads():
+		k.fail("next", "always: goes with link, cursor or header")
+	case n.Param == "" && n.Kind == "link":
+		n.Param = "page_token"
+	case n.Param == "":
+		n.Param = n.Key
+	}
+	in.done("next.")
+	if k.err == nil {
+		k.err = in.err
+	}
+	return n
+}
+
 // answer reads one of the answers, with the keywords of t.http.
 func (k *keys) answer(i int, d map[string]any) Answer {
 	in := &keys{left: d}

@@ -20,10 +20,10 @@ func Serve(in io.Reader, out io.Writer, builtin fs.FS) (orderly bool, err error)
 	r := bufio.NewReader(in)
 	for {
 		m, err := read(r)
-		unreadable, survives := errors.AsType[*rpcError](err)
+		mistake, survives := errors.AsType[*rpcError](err)
 		switch {
 		case survives:
-			err = write(s.out, message{ID: &noID, Error: unreadable})
+			err = write(s.out, unreadable(mistake))
 		case errors.Is(err, io.EOF):
 			return s.down, nil
 		case err == nil && m.Method == "exit":
