@@ -46,6 +46,7 @@ func eachCommand(f func(c *cobra.Command)) {
 
 func TestEveryCommandHasJSON(t *testing.T) {
 	t.Parallel()
+	page := repositoryFile(t, "docs/json.md")
 	seen := map[string]bool{}
 	eachCommand(func(c *cobra.Command) {
 		path := c.CommandPath()
@@ -53,6 +54,9 @@ func TestEveryCommandHasJSON(t *testing.T) {
 		_, exception := withoutJSON[path]
 		if has := c.Flags().Lookup("json") != nil; has == exception {
 			t.Errorf("%s: --json is there: %v; an exception: %v", path, has, exception)
+		}
+		if !exception && !strings.Contains(page, "\n| `"+path+"` | ") {
+			t.Errorf("docs/json.md does not say what %s prints", path)
 		}
 	})
 	for path := range withoutJSON {
