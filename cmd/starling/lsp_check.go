@@ -140,7 +140,7 @@ func nameIn(dir, file string) (string, bool) {
 }
 
 func (c *openCheck) remark(what string, err error) {
-	c.remarks = append(c.remarks, what+":\n"+strings.Join(c.problems(err), "\n"))
+	c.remarks = append(c.remarks, what+":\n"+strings.Join(c.texts(err), "\n"))
 }
 
 // load loads the scripts of a folder with the open texts in place of its own, and notes what is wrong. names are the open files by what
@@ -243,9 +243,9 @@ func loadLine(text []byte, m engine.Mistake, sources *engine.Sources) int {
 
 // add notes a mistake at a line, once: several collectors may have it. Where it happened elsewhere, the text says so.
 func (c *openCheck) add(file string, line int, m engine.Mistake, display string) {
-	text := strings.Join(c.problems(m.Err), "\n")
+	text := strings.Join(c.texts(m.Err), "\n")
 	if e, ok := errors.AsType[*engine.ScriptError](m.Err); ok {
-		text = printable(c.redactor.Redact(e.Msg))
+		text = c.shown(e.Msg)
 		if last := m.At; len(last) > 0 && last[len(last)-1].Filename() != display {
 			text += " (" + last[len(last)-1].String() + ")"
 		}
