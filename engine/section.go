@@ -351,6 +351,9 @@ func withoutEffect(keys []string) string {
 	return strings.Join(keys, ", ") + ": accepted, without effect here"
 }
 
+// Known lists the keys that were asked for so far, sorted.
+func (s *Section) Known() []string { return slices.Sorted(maps.Keys(s.asked)) }
+
 // Errorf records a problem at key: at its place if it is there, at the section's otherwise.
 func (s *Section) Errorf(key, format string, args ...any) {
 	line, col := s.placeOf(key)
@@ -379,7 +382,7 @@ func (s *Section) unknown(ps *problems) {
 	}
 	for _, e := range s.mapping.entries {
 		if !s.asked[e.key] {
-			ps.add(e.line, e.col, join(s.path, e.key), "%s", unknownKey(e.key, slices.Sorted(maps.Keys(s.asked))))
+			ps.add(e.line, e.col, join(s.path, e.key), "%s", unknownKey(e.key, s.Known()))
 		}
 	}
 }

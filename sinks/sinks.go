@@ -62,6 +62,20 @@ func New(out engine.Output, env Env) (engine.Sink, error) {
 // Kinds lists the known types, sorted.
 func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 
+// Keys lists what each type may have below config, sorted: the keys that its function asks for. Nothing else decides whether a key is known.
+func Keys() map[string][]string {
+	keys := map[string][]string{}
+	for kind, open := range kinds {
+		c := engine.NewSection("", "", nil)
+		out := engine.Output{Name: kind, Type: kind, Config: c}
+		if sink, err := open(out, Env{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard}); err == nil {
+			sink.Close()
+		}
+		keys[kind] = c.Known()
+	}
+	return keys
+}
+
 func didYouMean(name string) string {
 	if best := engine.Nearest(strings.ToLower(name), Kinds()); best != "" {
 		return fmt.Sprintf(", did you mean %q?", best)

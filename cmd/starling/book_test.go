@@ -24,7 +24,7 @@ var triedElsewhere = map[string]string{
 	"errors.md":            "TestErrorsAreCurrent",
 	"kubernetes/README.md": ".ci/run",
 	"recordings.md":        "TestCommandsOfDocumentsAreRun",
-	"office365.md":         "TestConfigurationsOfServicesAreInOrder",
+	"office365.md":         "TestCommandsOfDocumentsAreRun", // and TestConfigurationsOfServicesAreInOrder
 	"moving-from-devo.md":  "TestCommandsOfDocumentsAreRun",
 	"new-collector.md":     "TestCommandsOfDocumentsAreRun",
 	"testing.md":           "TestCommandsOfDocumentsAreRun",
@@ -101,6 +101,41 @@ func TestPagesTriedElsewhereAre(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotRunIsSaid holds that docs/README.md has a row for each page with a block that is not run, with the reason, or with a
+// command of another program, and no row more.
+func TestWhatIsNotRunIsSaid(t *testing.T) {
+	t.Parallel()
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| \[[^]]*\]\((\S+)\) \| (.*) \|$`).FindAllStringSubmatch(repositoryFile(t, "docs/README.md"), -1) {
+		rows[m[1]] = m[2]
+	}
+	said := map[string]bool{}
+	for _, name := range bookPages(t) {
+		text := repositoryFile(t, "docs/"+name)
+		for _, m := range regexp.MustCompile(`(?m)^<!-- not run: (.+) -->$`).FindAllStringSubmatch(text, -1) {
+			said[name] = true
+			if !strings.Contains(rows[name], m[1]) {
+				t.Errorf("docs/README.md does not say of docs/%s what is not run: %s", name, m[1])
+			}
+		}
+		text = regexp.MustCompile("(?s)\n```.*?\n```\n").ReplaceAllString(text, "\n")
+		for _, m := range regexp.MustCompile(`(?m)^(?: {4}| {7})([a-z]+) `).FindAllStringSubmatch(text, -1) {
+			if documentCommand.MatchString(m[0]) { // TestCommandsOfDocumentsAreRun has it
+				continue
+			}
+			said[name] = true
+			if !strings.Contains(rows[name], "`"+m[1]+"`") {
+				t.Errorf("docs/README.md does not say that %s of docs/%s is not run", m[1], name)
+			}
+		}
+	}
+	for name := range rows {
+		if !said[name] {
+			t.Errorf("docs/README.md says that something of docs/%s is not run, and all is", name)
+		}
+	}
+}
+
 // TestBookLinks holds that docs/README.md leads to every page, and every link to a file.
 func TestBookLinks(t *testing.T) {
 	t.Parallel()
@@ -138,6 +173,9 @@ func freeAddress(t *testing.T) string {
 type reader struct {
 	dir string
 	env []string
+	// shown is what the last command in the background prints, and seen how much of it the page has shown.
+	shown *lockedBuffer
+	seen  int
 }
 
 func (r *reader) do(t *testing.T, page string, b fence) {
@@ -154,6 +192,8 @@ func (r *reader) do(t *testing.T, page string, b fence) {
 		if err != nil || !strings.Contains(string(text), b.text) {
 			t.Fatalf("docs/%s:%d: %s does not have this (%v):\n%s", page, b.line, b.value("in"), err, text)
 		}
+	case b.is("prints") && r.shown != nil:
+		r.wait(t, page, b, "what goes on in the background ", b.text)
 	case b.language == "console":
 		commands, err := commandsOf(b.text)
 		if err != nil || len(commands) == 0 {
@@ -175,7 +215,7 @@ func (r *reader) command(t *testing.T, page string, b fence, c command, last boo
 	}
 	wants := pattern(c.prints)
 	if last && b.is("background") {
-		r.background(t, page, b, c, wants)
+		r.background(t, page, b, c)
 		return
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
@@ -197,11 +237,11 @@ func (r *reader) shell(ctx context.Context, line string) *exec.Cmd {
 }
 
 // background starts a command, which gets the signal of Ctrl-C when the page ends, and waits until it has printed what the page shows.
-func (r *reader) background(t *testing.T, page string, b fence, c command, wants *regexp.Regexp) {
+func (r *reader) background(t *testing.T, page string, b fence, c command) {
 	t.Helper()
-	out := &lockedBuffer{}
+	r.shown, r.seen = &lockedBuffer{}, 0
 	p := r.shell(context.WithoutCancel(t.Context()), "exec "+c.line)
-	p.Stdout, p.Stderr = out, out
+	p.Stdout, p.Stderr = r.shown, r.shown
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,9 +256,21 @@ func (r *reader) background(t *testing.T, page string, b fence, c command, wants
 			_ = p.Process.Kill()
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); !wants.MatchString(out.String()); time.Sleep(50 * time.Millisecond) {
+	r.wait(t, page, b, "$ "+c.line, c.prints)
+}
+
+// wait waits until what goes on in the background has printed this, behind what was seen of it before.
+func (r *reader) wait(t *testing.T, page string, b fence, what, prints string) {
+	t.Helper()
+	wants := pattern(prints)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		out := r.shown.String()
+		if wants.MatchString(out[r.seen:]) {
+			r.seen = len(out)
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("docs/%s:%d: $ %sprints\n%s\nwant\n%s", page, b.line, c.line, out.String(), c.prints)
+			t.Fatalf("docs/%s:%d: %sprints\n%s\nwant\n%s", page, b.line, what, out[r.seen:], prints)
 		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 
 func newCertify(p *program) *cobra.Command {
 	var dir, only, recording string
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "certify SCRIPT",
 		Short: "Try a script against all that APIs and machines do",
@@ -37,17 +36,17 @@ no pull goes well any more, or when rows are sent twice although the script has 
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
-			return p.certify(ctx, args[0], dir, only, recording, asJSON)
+			return p.certify(ctx, args[0], dir, only, recording)
 		},
 	}
 	c.Flags().StringVar(&dir, "scripts", "", "folder of scripts (default: that of SCRIPT)")
 	c.Flags().StringVar(&recording, "case", "", "a recording that shows what the API is like, in place of the file of tests")
 	c.Flags().StringVar(&only, "only", "", "try only the cells whose name matches this regular expression")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 
-func (p *program) certify(ctx context.Context, name, dir, only, recording string, asJSON bool) error {
+func (p *program) certify(ctx context.Context, name, dir, only, recording string) error {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return usage("--only: %w", err)
@@ -60,18 +59,12 @@ func (p *program) certify(ctx context.Context, name, dir, only, recording string
 	if err != nil {
 		return fail(err, engine.CodeScript)
 	}
-	if asJSON {
-		printJSON(p.stdout, report)
-	} else {
-		printCertified(p, report)
-	}
+	p.answerWith(report, func() { printCertified(p, report) })
 	if !report.OK {
 		return &failure{code: exitWrong}
 	}
 	return nil
 }
-
-var errNothingDeclared = errors.New("declares nothing to certify with")
 
 // certified reads a script and what its file of tests declares.
 func (p *program) certified(ctx context.Context, name, dir, recording string) (certify.Script, *certify.API, error) {
@@ -106,7 +99,7 @@ func (p *program) certified(ctx context.Context, name, dir, recording string) (c
 		return script, nil, err
 	}
 	if f.Declared == nil {
-		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errNothingDeclared, Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
+		return script, nil, &engine.Error{Code: engine.CodeScript, Op: tests, Err: errors.New("declares nothing to certify with"), Hint: "add certify = {\"url\": …, \"rows\": […]}, as docs/testing.md shows"}
 	}
 	script.Settings = f.Settings
 	api, err := apiOf(ctx, script, f)

@@ -36,6 +36,7 @@ if nothing is missing.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
 	}
+	p.jsonFlag(c, jsonLines)
 	apiFlag(c, &d.api, "report")
 	c.Flags().BoolVar(&d.outside, "outside", false, "leave it to you to run a starling on the folder")
 	c.Flags().DurationVar(&d.duration, "for", time.Minute, "how long rows are made")
@@ -162,13 +163,14 @@ func (d *demo) start(ctx context.Context, log io.Writer) error {
 }
 
 func (d *demo) invite() {
-	fmt.Fprintf(d.stdout, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are
+	script, log, status := filepath.Join(d.dir, "scripts", d.name+".star"), filepath.Join(d.dir, "starling.log"), "http://"+d.service.listen+"/status"
+	d.say(demoReady{"ready", d.world.ConfigFile(), script, log, status}, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are
 what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.
 
   configuration  %s
   script         %s
   log            %s
-  status         http://%s/status   (also /metrics, /readyz)
+  status         %s   (also /metrics, /readyz)
 
 Edit the script while this runs: in lib/message_trace.star, for example, add
 
@@ -176,8 +178,7 @@ Edit the script while this runs: in lib/message_trace.star, for example, add
 
 to the fields of %s. Or break it, and see what the log says while the old one goes on.
 
-`, d.rate, d.world.ConfigFile(), filepath.Join(d.dir, "scripts", d.name+".star"),
-		filepath.Join(d.dir, "starling.log"), d.service.listen, map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name])
+`, d.rate, d.world.ConfigFile(), script, log, status, map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name])
 }
 
 // watch shows progress until the time is up, or ctx ends.
@@ -209,11 +210,12 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 			d.shown = map[string]time.Time{}
 		}
 		d.shown[r.Kind+r.Name] = r.When
+		line := demoReload{"reload", r.Error == "", r.Kind, r.Name, r.Version, r.Error}
 		if r.Error != "" {
-			fmt.Fprintf(d.stdout, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
+			d.say(line, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
 			continue
 		}
-		fmt.Fprintf(d.stdout, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
+		d.say(line, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
 	}
 	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
 	m := d.world.Microsoft.Counters()
@@ -221,9 +223,11 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 	if c.LagSeconds != nil {
 		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
 	}
-	fmt.Fprintf(d.stdout, "%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", time.Since(began).Seconds(),
-		m.Pages, m.Rows, c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, sizeText(s.Outbox.Bytes), c.State)
-	if c.LastError != "" {
+	seconds, rate := time.Since(began).Seconds(), float64(delivered-before)/demoTick.Seconds()
+	d.say(demoProgress{"progress", seconds, m.Pages, m.Rows, &c.Events, delivered, &rate, c.LagSeconds, &s.Outbox.Bytes, string(c.State), c.LastError},
+		"%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", seconds,
+		m.Pages, m.Rows, c.Events, delivered, rate, lag, sizeText(s.Outbox.Bytes), c.State)
+	if c.LastError != "" && !d.asJSON {
 		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
 	}
 	return delivered
@@ -232,7 +236,7 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 // settle waits until everything received by now has been pulled and delivered, and returns that moment.
 func (d *demo) settle(began time.Time) time.Time {
 	cutoff := time.Now().UTC()
-	fmt.Fprintf(d.stdout, "\nThe time is up; what Microsoft has by now is still collected.\n")
+	d.say(demoTimeUp{"time_up", cutoff}, "\nThe time is up; what Microsoft has by now is still collected.\n")
 	before := d.world.Devo.Counters().Events
 	for deadline := cutoff.Add(demoSettle); time.Now().Before(deadline); time.Sleep(demoTick) {
 		before = d.show(began, before)
@@ -254,19 +258,23 @@ func (d *demo) compare(cutoff time.Time) error {
 		rows++
 	}
 	m, v := d.world.Microsoft.Counters(), d.world.Devo.Counters()
-	fmt.Fprintf(d.stdout, `
-Microsoft had   %d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly
-Devo got        %d events in %d connections, %d of them confirmed
-The difference  %d missing, %d that nobody sent, %d twice
-`, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates)
-	fmt.Fprintf(d.stdout, "Everything is in %s\n", d.dir)
-	if missing > 0 || extra > 0 || rows == 0 {
+	end := demoEnd{Kind: "end", OK: missing == 0 && extra == 0 && rows > 0, Rows: rows, Until: cutoff, Requests: m.Requests, Pages: m.Pages, Throttled: m.Throttled, Faults: m.Faults,
+		Events: v.Events, Connections: v.Connections, Confirmed: v.Closed, Missing: missing, Unknown: extra, Twice: duplicates, Dir: d.dir}
+	var err error
+	if !end.OK {
 		log := "what the starling that you ran has logged"
 		if !d.outside {
 			log = filepath.Join(d.dir, "starling.log")
 		}
-		return &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
+		err = &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
 			missing, rows, extra, log)}
 	}
-	return nil
+	end.Problems = d.problems(err)
+	d.say(end, `
+Microsoft had   %d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly
+Devo got        %d events in %d connections, %d of them confirmed
+The difference  %d missing, %d that nobody sent, %d twice
+Everything is in %s
+`, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates, d.dir)
+	return d.answered(err)
 }

@@ -22,7 +22,7 @@ first line:
 
   # yaml-language-server: $schema=starling.schema.json
 
-What no schema can tell, such as keys of an output's type, starling check tells.`,
+What no schema can tell, such as whether a file is there, starling check tells.`,
 		Example: "  starling schema > config/starling.schema.json\n  starling schema --config config/config.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return p.schema(config, dir) },
@@ -54,6 +54,6 @@ func (p *program) schema(file, dir string) error {
 	for _, e := range all {
 		settings[e.Name] = e.Settings
 	}
-	printJSON(p.stdout, schema.Configuration(settings, sinks.Kinds()))
+	printJSON(p.stdout, schema.Configuration(settings, sinks.Keys()))
 	return nil
 }

@@ -49,9 +49,11 @@ type List struct {
 
 // A Next says how an answer leads to the next page.
 type Next struct {
-	Kind  string // "", "link", "cursor", "offset", "page" or "header"
-	Key   string // path in the answer
-	Param string
+	Kind   string // "", "link", "cursor", "offset", "page" or "header"
+	Key    string // path in the answer
+	Param  string
+	Parts  int  // of a cursor that is a list, sent with commas in between; 0 if it is a text
+	Always bool // there is a page behind the last one too, which has what appears later
 }
 
 // A Row of a list.
@@ -80,14 +82,11 @@ func Declared(d map[string]any, now time.Time) (*API, error) {
 	if len(lists) == 0 {
 		api.Lists = append(api.Lists, k.readList())
 	}
-	k.done("")
+	k.done()
 	for i, l := range lists {
-		inner := &keys{left: l}
+		inner := &keys{where: fmt.Sprintf("lists[%d].", i), left: l}
 		api.Lists = append(api.Lists, inner.readList())
-		inner.done(fmt.Sprintf("lists[%d].", i))
-		if k.err == nil {
-			k.err = inner.err
-		}
+		k.took(inner)
 	}
 	if k.err == nil && api.Now.IsZero() {
 		k.fail("clock", "is missing: the time of the first pull, such as \"2026-01-02T03:04:05Z\"")
@@ -102,24 +101,12 @@ func (k *keys) readList() *List {
 	for _, fields := range k.list("rows") {
 		l.Rows = append(l.Rows, &Row{Fields: fields})
 	}
-	next := k.dict("next")
-	for _, kind := range []string{"link", "cursor", "offset", "page", "header"} {
-		if text, ok := next[kind].(string); ok {
-			l.Next = Next{Kind: kind, Key: text, Param: text}
-			if p, ok := next["param"].(string); ok {
-				l.Next.Param = p
-			}
-		}
-	}
+	l.Next = k.next()
 	switch {
 	case l.URL == "":
 		k.fail("url", "is missing: the URL of the list, without a query")
 	case len(l.Rows) == 0:
 		k.fail("rows", "is missing: what the API has, a list of dicts")
-	case len(next) > 0 && l.Next.Kind == "":
-		k.fail("next", "want {\"link\": KEY}, {\"cursor\": KEY, \"param\": PARAM}, {\"offset\": PARAM}, {\"page\": PARAM} or {\"header\": \"Link\"}")
-	case l.Next.Kind == "link" && next["param"] == nil:
-		l.Next.Param = "page_token"
 	}
 	return l
 }
@@ -166,6 +153,7 @@ func (l *List) prepare(now time.Time, period time.Duration) error {
 	l.Newest = len(l.Rows) > 1 && l.Rows[0].Time.After(l.Rows[len(l.Rows)-1].Time)
 	if l.Newest {
 		slices.Reverse(l.Rows) // kept from old to new
+		l.Newest = !l.Next.Always
 	}
 	last := l.Rows[len(l.Rows)-1]
 	wanted := 0

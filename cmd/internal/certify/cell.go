@@ -34,8 +34,8 @@ type Change struct {
 func (c *Cell) pageOf(l *List, st *state) ([]*Row, *state) {
 	rows := st.rows[min(st.offset, len(st.rows)):min(st.offset+l.Size, len(st.rows))]
 	var next *state
-	if st.offset+l.Size < len(st.rows) && l.Next.Kind != "" {
-		next = &state{list: l, rows: st.rows, offset: st.offset + l.Size, path: st.path, query: st.query}
+	if l.Next.Always || st.offset+l.Size < len(st.rows) && l.Next.Kind != "" {
+		next = &state{list: l, rows: st.rows, offset: st.offset + len(rows), query: st.query, given: st.given}
 	}
 	middle := l.Size // the page that another one is put in front of
 	if len(st.rows) <= l.Size {
@@ -44,11 +44,11 @@ func (c *Cell) pageOf(l *List, st *state) ([]*Row, *state) {
 	again := *st
 	again.variant = 1
 	switch {
-	case c.Page == "empty" && l.leads() && st.offset == middle && st.variant == 0 && len(rows) > 0:
+	case c.Page == "empty" && l.Next.leads() && st.offset == middle && st.variant == 0 && len(rows) > 0:
 		return nil, &again
-	case c.Page == "repeated" && l.leads() && st.offset == middle && middle > 0 && st.variant == 0:
+	case c.Page == "repeated" && l.Next.leads() && st.offset == middle && middle > 0 && st.variant == 0:
 		return st.rows[:l.Size], &again
-	case c.Page == "empty last" && l.leads() && next == nil && len(rows) > 0:
+	case c.Page == "empty last" && l.Next.leads() && next == nil && len(rows) > 0:
 		again.offset = len(st.rows)
 		return rows, &again
 	case c.Page == "reordered":
@@ -61,8 +61,8 @@ func (c *Cell) pageOf(l *List, st *state) ([]*Row, *state) {
 }
 
 // leads reports whether answers lead to the next page, so that a page can be put in between.
-func (l *List) leads() bool {
-	return slices.Contains([]string{"link", "cursor", "header"}, l.Next.Kind)
+func (n Next) leads() bool {
+	return slices.Contains([]string{"link", "cursor", "header"}, n.Kind)
 }
 
 // fieldsOf returns a row as the cell has it.
@@ -153,8 +153,10 @@ func (a *API) applies(page string) bool {
 			return !l.Ordered
 		case "repeated rows":
 			return l.Next.Kind != ""
+		case "empty last":
+			return l.Next.leads() && !l.Next.Always // or it is so at any rate
 		}
-		return l.leads()
+		return l.Next.leads()
 	})
 }
 

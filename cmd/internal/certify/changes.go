@@ -22,7 +22,7 @@ func (a *API) changes() (cells []*Cell) {
 			}
 			add("null-field", "null", Change{})
 			add("missing-field", "missing", Change{Delete: true})
-			add("changed-type", "a "+otherType(v), Change{Value: changed(v)})
+			add("changed-type", "a "+otherType(v), Change{Value: a.changed(l, path, v)})
 			if s, ok := v.(string); ok && path != l.Time && path != l.ID {
 				add("unicode", "Unicode", Change{Value: "Zo\u00eb \U0001F426 \u202e\u0000\n\t\"\\ " + s})
 				add("huge", "100 kB long", Change{Value: strings.Repeat("x", 100_000)})
@@ -55,9 +55,25 @@ func otherType(v any) string {
 	return "text"
 }
 
-func changed(v any) any {
-	if _, ok := v.(string); ok {
-		return int64(7)
+// changed is a value of another type, which is that of no other row and nobody's id.
+func (a *API) changed(l *List, path string, v any) any {
+	taken := map[string]bool{}
+	for _, row := range a.rows() {
+		taken[row.ID] = true
 	}
-	return "seven"
+	for _, row := range l.Rows {
+		taken[text(get(row.Fields, path))] = true
+	}
+	if _, ok := v.(string); ok {
+		n := int64(7)
+		for taken[text(n)] {
+			n++
+		}
+		return n
+	}
+	s := "seven"
+	for taken[s] {
+		s += "teen"
+	}
+	return s
 }

@@ -13,6 +13,7 @@ func nextOf(pages []page) Next {
 	for i := range pages[:len(pages)-1] {
 		a, b := pages[i], pages[i+1]
 		if n, ok := leadsTo(a, b); ok {
+			n.Always = n.always(pages[len(pages)-1])
 			return n
 		}
 	}
@@ -26,6 +27,17 @@ func nextOf(pages []page) Next {
 	return Next{}
 }
 
+// always reports whether the last page is empty and leads on all the same.
+func (n Next) always(last page) bool {
+	switch {
+	case len(last.rows) > 0:
+		return false
+	case n.Kind == "header":
+		return strings.Contains(last.Header.Get("Link"), "next")
+	}
+	return n.leads() && get(map[string]any(last.whole), n.Key) != nil
+}
+
 func leadsTo(a, b page) (Next, bool) {
 	to, err := url.Parse(b.URL)
 	if err != nil {
@@ -37,12 +49,16 @@ func leadsTo(a, b page) (Next, bool) {
 	values := outside(a)
 	for _, path := range slices.Sorted(maps.Keys(values)) {
 		s := text(values[path])
+		if parts, ok := values[path].([]any); ok {
+			s = joined(parts)
+		}
 		if link := resolved(a.URL, s); link != nil && link.Path == to.Path && link.Query().Encode() == to.Query().Encode() {
 			return Next{Kind: "link", Key: path, Param: newParam(a.given, to.String())}, true
 		}
 		for name, given := range b.given {
 			if s != "" && given == s && a.given[name] != s {
-				return Next{Kind: "cursor", Key: path, Param: name}, true
+				parts, _ := values[path].([]any)
+				return Next{Kind: "cursor", Key: path, Param: name, Parts: len(parts)}, true
 			}
 		}
 	}
@@ -58,6 +74,15 @@ func leadsTo(a, b page) (Next, bool) {
 		}
 	}
 	return Next{}, false
+}
+
+// joined is a list as a parameter has it.
+func joined(parts []any) string {
+	texts := make([]string, len(parts))
+	for i, part := range parts {
+		texts[i] = text(part)
+	}
+	return strings.Join(texts, ",")
 }
 
 // resolved is the URL that a text of an answer is, or nil.
@@ -98,7 +123,7 @@ func outside(p page) map[string]any {
 			for name, x := range v {
 				walk(strings.TrimPrefix(path+"."+name, "."), x)
 			}
-		case string, int64:
+		case string, int64, []any:
 			found[path] = v
 		}
 	}

@@ -24,13 +24,13 @@ func TestWhatExchangesTell(t *testing.T) {
 		next          Next
 	}{
 		"link": {exchange(asked, `{"d": {"items": `+rowsA+`}, "next": "`+asked+`&skip=x1"}`), exchange(asked+"&skip=x1", `{"d": {"items": `+rowsB+`}}`),
-			"d.items", "created", Next{"link", "next", "skip"}},
+			"d.items", "created", Next{Kind: "link", Key: "next", Param: "skip"}},
 		"cursor": {exchange(asked, `{"items": `+rowsA+`, "meta": {"next": "x1"}}`), exchange(asked+"&cursor=x1", `{"items": `+rowsB+`, "meta": {}}`),
-			"items", "created", Next{"cursor", "meta.next", "cursor"}},
-		"offset": {exchange(asked+"&skip=0", rowsA), exchange(asked+"&skip=2", rowsB), "", "created", Next{"offset", "skip", "skip"}},
-		"page":   {exchange("https://api.example.com/items?page=1", rowsA), exchange("https://api.example.com/items?page=2", rowsB), "", "", Next{"page", "page", "page"}},
+			"items", "created", Next{Kind: "cursor", Key: "meta.next", Param: "cursor"}},
+		"offset": {exchange(asked+"&skip=0", rowsA), exchange(asked+"&skip=2", rowsB), "", "created", Next{Kind: "offset", Key: "skip", Param: "skip"}},
+		"page":   {exchange("https://api.example.com/items?page=1", rowsA), exchange("https://api.example.com/items?page=2", rowsB), "", "", Next{Kind: "page", Key: "page", Param: "page"}},
 		"no second": {exchange(asked, `{"value": `+rowsA+`, "@odata.nextLink": "`+asked+`&$skiptoken=x1"}`), exchange("https://api.example.com/token", `{"access_token": "x"}`),
-			"value", "created", Next{"link", "@odata.nextLink", "$skiptoken"}},
+			"value", "created", Next{Kind: "link", Key: "@odata.nextLink", Param: "$skiptoken"}},
 	} {
 		api, err := Derive([]Exchange{c.first, c.second}, at("2026-05-01T12:00:00Z"))
 		if err != nil {

@@ -37,8 +37,8 @@ type state struct {
 	rows    []*Row // all of the request, as they were at the first page
 	offset  int
 	variant int // how often the page in front was put in
-	path    string
 	query   url.Values
+	given   map[string]string // what chose the rows
 }
 
 // A server plays the API. It is an http.RoundTripper for one cell of the matrix.
@@ -146,14 +146,14 @@ func (s *server) page(r *http.Request, body []byte, l *List, one *served) (Answe
 		return Answer{Status: http.StatusBadRequest, Header: http.Header{}, Body: err.Error()}, nil
 	}
 	rows, next := s.cell.pageOf(l, &st)
-	one.Rows, one.More = rows, next != nil
+	one.Rows, one.More = rows, next != nil && next.offset < len(next.rows)
 	return s.render(l, rows, next), nil
 }
 
 // start says which page a request asks for.
 func (s *server) start(r *http.Request, body []byte, l *List) (state, error) {
 	given := arguments(r, body)
-	st := state{list: l, path: r.URL.Path, query: r.URL.Query()}
+	st := state{list: l, query: r.URL.Query(), given: given}
 	value := given[l.Next.Param]
 	switch l.Next.Kind {
 	case "link", "cursor", "header":
@@ -162,11 +162,7 @@ func (s *server) start(r *http.Request, body []byte, l *List) (state, error) {
 			param = "page_token"
 		}
 		if token := given[param]; token != "" && !(l.Next.Kind == "cursor" && !strings.HasPrefix(token, "page-")) {
-			n, err := strconv.Atoi(strings.TrimPrefix(token, "page-"))
-			if err != nil || n < 1 || n > len(s.states) {
-				return st, fmt.Errorf("unknown page %q", token)
-			}
-			return s.states[n-1], nil
+			return s.pointed(l, token)
 		}
 	case "offset":
 		st.offset, _ = strconv.Atoi(value)
@@ -179,12 +175,31 @@ func (s *server) start(r *http.Request, body []byte, l *List) (state, error) {
 	return st, nil
 }
 
+// pointed is the state that a token stands for.
+func (s *server) pointed(l *List, token string) (state, error) {
+	var n int
+	fmt.Sscanf(token, "page-%d", &n)
+	if n < 1 || n > len(s.states) || token != l.Next.token(n) {
+		return state{}, fmt.Errorf("unknown page %q", token)
+	}
+	st := s.states[n-1]
+	if l.Next.Always {
+		st.rows = s.chosen(l, st.given) // with what has appeared since
+	}
+	return st, nil
+}
+
+// token is what leads to page n.
+func (n Next) token(page int) string {
+	return fmt.Sprintf("page-%d%s", page, strings.Repeat(",of", max(0, n.Parts-1)))
+}
+
 // chosen are the rows that are there now and that a request asks for.
 func (s *server) chosen(l *List, given map[string]string) []*Row {
 	r := rangeOf(l, given)
 	var rows []*Row
 	after := r.after != ""
-	for _, row := range l.Rows {
+	for _, row := range l.inOrder() {
 		if row.Visible.After(s.now()) {
 			continue
 		}
@@ -192,7 +207,11 @@ func (s *server) chosen(l *List, given map[string]string) []*Row {
 			after = row.ID != r.after
 			continue
 		}
-		if l.Time == "" || r.has(row.Time) {
+		at := row.Time
+		if l.Next.Always {
+			at = row.Visible
+		}
+		if l.Time == "" || r.has(at) {
 			rows = append(rows, row)
 		}
 	}
@@ -200,6 +219,14 @@ func (s *server) chosen(l *List, given map[string]string) []*Row {
 		slices.Reverse(rows)
 	}
 	return rows
+}
+
+// inOrder are the rows from old to new; where a page that is there has to stay as it is, from the first that appeared.
+func (l *List) inOrder() []*Row {
+	if !l.Next.Always {
+		return l.Rows
+	}
+	return slices.SortedStableFunc(slices.Values(l.Rows), func(a, b *Row) int { return a.Visible.Compare(b.Visible) })
 }
 
 // arguments are the parameters of a request: those of its query, of a form, of a JSON object.
@@ -267,7 +294,7 @@ func (s *server) point(l *List, next *state, whole any, a *Answer) {
 		return // the script counts
 	}
 	s.states = append(s.states, *next)
-	token := fmt.Sprintf("page-%d", len(s.states))
+	token := l.Next.token(len(s.states))
 	base, _ := url.Parse(l.URL)
 	query := url.Values{}
 	for name, v := range next.query {
@@ -286,6 +313,12 @@ func (s *server) point(l *List, next *state, whole any, a *Answer) {
 	case envelope == nil:
 	case l.Next.Kind == "link":
 		set(envelope, l.Next.Key, base.String())
+	case l.Next.Parts > 0:
+		var parts []any
+		for part := range strings.SplitSeq(token, ",") {
+			parts = append(parts, part)
+		}
+		set(envelope, l.Next.Key, parts)
 	default:
 		set(envelope, l.Next.Key, token)
 	}

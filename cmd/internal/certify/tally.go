@@ -1,6 +1,10 @@
 package certify
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // A tally is how often events of each row came.
 type tally struct {
@@ -56,7 +60,7 @@ func (a *API) tally(o *outcome, path string) tally {
 		known := false
 		if body, ok := event[""]; ok {
 			for id := range ids {
-				if strings.Contains(body, id) {
+				if mentions(body, id) {
 					t.times[id]++
 					known = true
 				}
@@ -68,3 +72,21 @@ func (a *API) tally(o *outcome, path string) tally {
 	}
 	return t
 }
+
+// mentions reports whether a text has an id, and not as a part of a longer one.
+func mentions(body, id string) bool {
+	for from := 0; ; from++ {
+		at := strings.Index(body[from:], id)
+		if at < 0 {
+			return false
+		}
+		from += at
+		last, _ := utf8.DecodeLastRuneInString(body[:from])
+		first, _ := utf8.DecodeRuneInString(body[from+len(id):])
+		if !inWord(last) && !inWord(first) {
+			return true
+		}
+	}
+}
+
+func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

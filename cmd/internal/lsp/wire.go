@@ -37,8 +37,11 @@ type rpcError struct {
 
 func (e *rpcError) Error() string { return e.Message }
 
-// noID is that of an answer to what cannot be read.
-var noID = json.RawMessage("null")
+// unreadable is the answer to what cannot be read: nobody knows its id.
+func unreadable(err *rpcError) message {
+	id := json.RawMessage("null")
+	return message{ID: &id, Error: err}
+}
 
 // Codes of JSON-RPC and of the protocol.
 const (

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -17,8 +18,8 @@ type Object = map[string]any
 // placeholder is how a text holds ${NAME}, which may become any value.
 const placeholder = `\$\{`
 
-// Configuration returns the schema. scripts are the settings of each script, by its name; outputs the types of outputs.
-func Configuration(scripts map[string][]docs.Setting, outputs []string) Object {
+// Configuration returns the schema. scripts are the settings of each script, by its name; outputs the keys of each type of outputs.
+func Configuration(scripts map[string][]docs.Setting, outputs map[string][]string) Object {
 	top := closed(Object{
 		"globals":  globals(),
 		"starling": starling(),
@@ -126,14 +127,30 @@ func starling() Object {
 	}))
 }
 
-// output leaves the keys of config to check: they depend on the type.
-func output(types []string) Object {
-	return closed(Object{
-		"type":        Object{"anyOf": []any{Object{"enum": types}, Object{"type": "string", "pattern": placeholder}}},
+// output has the keys of its type below config. A type that is ${NAME} leaves them open: what it becomes is known when it is read.
+func output(keys map[string][]string) Object {
+	kinds := slices.Sorted(maps.Keys(keys))
+	o := closed(Object{
+		"type":        Object{"anyOf": []any{Object{"enum": kinds}, Object{"type": "string", "pattern": placeholder}}},
 		"config":      optional(Object{"type": "object"}),
 		"oversized":   choice("cut", "set_aside", "fail"),
 		"outbox_full": choice("wait", "drop_oldest"),
 	}, "type")
+	var each []any
+	for _, kind := range kinds {
+		each = append(each, Object{"if": open(Object{"type": Object{"const": kind}}, "type"), "then": open(Object{"config": optional(closed(free(keys[kind])))})})
+	}
+	o["allOf"] = each
+	return o
+}
+
+// free are keys whose values are left to check.
+func free(keys []string) Object {
+	o := Object{}
+	for _, key := range keys {
+		o[key] = true
+	}
+	return o
 }
 
 // own are the keys of an input and of a service that are not a script's.

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +19,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"starling/cmd/internal/docs"
+	"starling/engine"
 	"starling/sinks"
 )
 
 func compiled(t *testing.T, scripts map[string][]docs.Setting) *jsonschema.Schema {
 	t.Helper()
-	text, err := json.Marshal(Configuration(scripts, sinks.Kinds()))
+	text, err := json.Marshal(Configuration(scripts, sinks.Keys()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +168,58 @@ func TestKeysOfScripts(t *testing.T) {
 	}
 }
 
+// TestKeysOfOutputs: of every key of any type, and of one that none has, the schema and the check of each type say the same.
+func TestKeysOfOutputs(t *testing.T) {
+	t.Parallel()
+	s := compiled(t, nil)
+	all := map[string]bool{"adress": true}
+	for _, keys := range sinks.Keys() {
+		for _, key := range keys {
+			all[key] = true
+		}
+	}
+	env := sinks.Env{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard}
+	dir := t.TempDir()
+	for kind, keys := range sinks.Keys() {
+		told := 0
+		for key := range all {
+			for _, over := range []string{"SSL", "TCP"} {
+				config := map[string]any{key: "x"}
+				if slices.Contains(keys, "type") {
+					config["type"] = over
+				}
+				sink, err := sinks.New(engine.Output{Name: "a", Type: kind, Config: engine.NewSection("", dir, config)}, env)
+				if err == nil {
+					sink.Close()
+				}
+				unknown := err != nil && strings.Contains(err.Error(), key+": unknown key")
+				invalid := s.Validate(map[string]any{"globals": map[string]any{"name": "a", "id": "1"},
+					"outputs": map[string]any{"a": map[string]any{"type": kind, "config": config}},
+					"inputs":  map[string]any{"a": map[string]any{"enabled": false}}})
+				if unknown != (invalid != nil) {
+					t.Errorf("%s, %v: check says %v, the schema %v", kind, config, err, invalid)
+				}
+				if unknown {
+					told++
+				}
+			}
+		}
+		if told < 2 || (told == 2*len(all)) != (len(keys) == 0) {
+			t.Errorf("%s: %d of %d keys are unknown, which cannot be", kind, told, 2*len(all))
+		}
+	}
+	for output, want := range map[string]bool{"{type: discard}": true, "{type: discard, config: }": true, "{type: discard, config: {x: 1}}": false,
+		`{type: "${KIND}", config: {x: 1}}`: true, `{type: console, config: "${CONFIG}"}`: true, "{type: console, config: {x: 1}}": false} {
+		var v any
+		if err := yaml.Unmarshal([]byte("{globals: {name: a, id: 1}, inputs: {a: {enabled: false}}, outputs: {a: "+output+"}}"), &v); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(plain(v)); (err == nil) != want {
+			t.Errorf("%s: got %v, want valid: %v", output, err, want)
+		}
+	}
+}
+
 // TestEveryKeyOfTheEngineIsInTheSchema: each key that REFERENCE.md names below starling and its limits.
 func TestEveryKeyOfTheEngineIsInTheSchema(t *testing.T) {
 	t.Parallel()
@@ -171,7 +227,7 @@ func TestEveryKeyOfTheEngineIsInTheSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema, err := json.Marshal(Configuration(nil, sinks.Kinds()))
+	schema, err := json.Marshal(Configuration(nil, sinks.Keys()))
 	if err != nil {
 		t.Fatal(err)
 	}
