@@ -46,6 +46,9 @@ refresh token that a sign-in has used up.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if c.Flags().Changed("recording") && f.recording == "" {
+				return usage("--recording: name a case") // never the API instead
+			}
 			return p.dev(ctx, strings.Join(args, ""), f)
 		},
 	}
@@ -65,6 +68,8 @@ func (p *program) dev(ctx context.Context, what string, f devFlags) error {
 	if err != nil {
 		return err
 	}
+	p.devs.recall(s, what, f)
+	defer p.devs.remember(s, what, f)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n := 0
@@ -101,6 +106,7 @@ func (p *program) showDev(s *dev.Session, r *dev.Result, f devFlags) {
 		shown := r.Problem.Map(p.shown)
 		r.Problem = &shown
 	}
+	p.devs.bound(r)
 	if p.asJSON {
 		_ = p.printLine(r) // who does not read any more sees nothing
 		return
