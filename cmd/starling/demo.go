@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/layout"
 	"starling/cmd/internal/sim"
 	"starling/engine"
 )
@@ -57,6 +58,7 @@ type demo struct {
 	service *service
 	from    time.Time // when the first row was received
 	shown   map[string]time.Time
+	lines   int // of progress since something else was said
 }
 
 const (
@@ -161,25 +163,6 @@ func (d *demo) start(ctx context.Context, log io.Writer) error {
 	return err
 }
 
-func (d *demo) invite() {
-	fmt.Fprintf(d.stdout, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are
-what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.
-
-  configuration  %s
-  script         %s
-  log            %s
-  status         http://%s/status   (also /metrics, /readyz)
-
-Edit the script while this runs: in lib/message_trace.star, for example, add
-
-    "Starling": "was here",
-
-to the fields of %s. Or break it, and see what the log says while the old one goes on.
-
-`, d.rate, d.world.ConfigFile(), filepath.Join(d.dir, "scripts", d.name+".star"),
-		filepath.Join(d.dir, "starling.log"), d.service.listen, map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name])
-}
-
 // watch shows progress until the time is up, or ctx ends.
 func (d *demo) watch(ctx context.Context, began time.Time) {
 	end := time.After(time.Until(began.Add(d.duration)))
@@ -198,41 +181,11 @@ func (d *demo) watch(ctx context.Context, began time.Time) {
 	}
 }
 
-// show prints a line of progress, and what was reloaded since the last one.
-func (d *demo) show(began time.Time, before int) (delivered int) {
-	s := d.service.engine.Status()
-	for _, r := range s.Reloads {
-		if !r.When.After(d.shown[r.Kind+r.Name]) {
-			continue
-		}
-		if d.shown == nil {
-			d.shown = map[string]time.Time{}
-		}
-		d.shown[r.Kind+r.Name] = r.When
-		if r.Error != "" {
-			fmt.Fprintf(d.stdout, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
-			continue
-		}
-		fmt.Fprintf(d.stdout, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
-	}
-	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
-	m := d.world.Microsoft.Counters()
-	lag := "-"
-	if c.LagSeconds != nil {
-		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
-	}
-	fmt.Fprintf(d.stdout, "%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", time.Since(began).Seconds(),
-		m.Pages, m.Rows, c.Events, delivered, float64(delivered-before)/demoTick.Seconds(), lag, sizeText(s.Outbox.Bytes), c.State)
-	if c.LastError != "" {
-		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
-	}
-	return delivered
-}
-
 // settle waits until everything received by now has been pulled and delivered, and returns that moment.
 func (d *demo) settle(began time.Time) time.Time {
 	cutoff := time.Now().UTC()
-	fmt.Fprintf(d.stdout, "\nThe time is up; what Microsoft has by now is still collected.\n")
+	fmt.Fprintln(d.stdout)
+	d.say("The time is up; what Microsoft has by now is still collected.")
 	before := d.world.Devo.Counters().Events
 	for deadline := cutoff.Add(demoSettle); time.Now().Before(deadline); time.Sleep(demoTick) {
 		before = d.show(began, before)
@@ -254,11 +207,16 @@ func (d *demo) compare(cutoff time.Time) error {
 		rows++
 	}
 	m, v := d.world.Microsoft.Counters(), d.world.Devo.Counters()
-	fmt.Fprintf(d.stdout, `
-Microsoft had   %d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly
-Devo got        %d events in %d connections, %d of them confirmed
-The difference  %d missing, %d that nobody sent, %d twice
-`, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates)
+	width := screenOf(d.program).fill
+	fmt.Fprintln(d.stdout)
+	for _, line := range [][2]string{
+		{"Microsoft had   ", fmt.Sprintf("%d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly",
+			rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults)},
+		{"Devo got        ", fmt.Sprintf("%d events in %d connections, %d of them confirmed", v.Events, v.Connections, v.Closed)},
+		{"The difference  ", fmt.Sprintf("%d missing, %d that nobody sent, %d twice", missing, extra, duplicates)},
+	} {
+		fmt.Fprintln(d.stdout, layout.Fill(line[0], line[1], width))
+	}
 	fmt.Fprintf(d.stdout, "Everything is in %s\n", d.dir)
 	if missing > 0 || extra > 0 || rows == 0 {
 		log := "what the starling that you ran has logged"
