@@ -59,6 +59,7 @@ func newConfig() *starlarkstruct.Module {
 
 // A setting is one call of config.*: what the script declares, and what the operator set.
 type setting struct {
+	thread  *starlark.Thread
 	load    *engine.Load
 	name    string
 	doc     string
@@ -86,7 +87,7 @@ func (s *setting) unpack(thread *starlark.Thread, b *starlark.Builtin, args star
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	s.load = load
+	s.thread, s.load = thread, load
 	return nil
 }
 
@@ -99,7 +100,7 @@ type checker func(v any) (starlark.Value, error)
 func (s *setting) take(kind string, check checker) (starlark.Value, error) {
 	v, err := s.value(kind, check)
 	if e, ok := errors.AsType[*engine.Error](err); ok {
-		s.load.Problem(e)
+		s.load.Problem(s.thread, e)
 		return standIn(kind), nil
 	}
 	return v, err
@@ -265,7 +266,7 @@ func configRefuse(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	set, _ := load.Settings.Lookup(name)
-	load.Problem(set.Errorf("%s", load.Env.Redactor.Redact(reason)))
+	load.Problem(thread, set.Errorf("%s", load.Env.Redactor.Redact(reason)))
 	return starlark.None, nil
 }
 

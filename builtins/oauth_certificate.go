@@ -71,7 +71,7 @@ func oauthCertificate(thread *starlark.Thread, b *starlark.Builtin, args starlar
 	}
 	c, err := loadCertificate(load, file, key, password)
 	if err != nil {
-		load.Problem(err) // of the operator, not of the script
+		load.Problem(thread, err) // of the operator, not of the script
 		return &certificate{alg: alg}, nil
 	}
 	c.alg = alg

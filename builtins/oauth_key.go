@@ -44,7 +44,7 @@ func oauthPrivateKey(thread *starlark.Thread, b *starlark.Builtin, args starlark
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if err := k.load(load, file); err != nil {
-		load.Problem(&engine.Error{Code: engine.CodeConfig, Op: load.Place, Err: fmt.Errorf("private key %s: %w", file.Path, err)}) // of the operator, not of the script
+		load.Problem(thread, &engine.Error{Code: engine.CodeConfig, Op: load.Place, Err: fmt.Errorf("private key %s: %w", file.Path, err)}) // of the operator, not of the script
 	}
 	return k, nil
 }

@@ -20,6 +20,8 @@ var stubFiles embed.FS
 // A Stub describes a module, a value, or the names that stand alone.
 type Stub struct {
 	Name    string // of the module or value; "names" for those that stand alone
+	File    string // such as "stubs/http.star"
+	Text    []byte // of the file
 	Value   bool   // a value, not a module
 	Doc     string
 	Args    []StubArgument // what several of its members take, documented once
@@ -29,7 +31,8 @@ type Stub struct {
 // A StubMember is a function, a method or a constant.
 type StubMember struct {
 	Name      string
-	Signature string // of a function: "(text, *, default=…)"
+	At        syntax.Position // of the name, in the file
+	Signature string          // of a function: "(text, *, default=…)"
 	Arguments []StubArgument
 	Doc       string // one paragraph
 	Returns   string // a kind of value, such as "response", or "each response" for a loop; empty if that depends
@@ -94,7 +97,7 @@ func parseStub(file string, text []byte) (Stub, error) {
 	if err != nil {
 		return Stub{}, err
 	}
-	s := Stub{Name: strings.TrimSuffix(path.Base(file), ".star")}
+	s := Stub{Name: strings.TrimSuffix(path.Base(file), ".star"), File: file, Text: text}
 	if s.Doc = docstring(f.Stmts); s.Doc == "" {
 		return s, fmt.Errorf("%s: no docstring", file)
 	}
@@ -106,8 +109,9 @@ func parseStub(file string, text []byte) (Stub, error) {
 		switch stmt := stmt.(type) {
 		case *syntax.DefStmt:
 			m = stubFunc(stmt, lines[start.Line-1], s.Args)
+			m.At = stmt.Name.NamePos
 		case *syntax.AssignStmt:
-			m = StubMember{Name: lines[start.Line-1][:strings.Index(lines[start.Line-1], " ")], Doc: docstring(f.Stmts[i+1:]), Value: stmt.RHS}
+			m = StubMember{Name: lines[start.Line-1][:strings.Index(lines[start.Line-1], " ")], Doc: docstring(f.Stmts[i+1:]), Value: stmt.RHS, At: start}
 		default:
 			continue
 		}

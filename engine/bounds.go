@@ -164,8 +164,7 @@ func checkFreeze(globals starlark.StringDict, file string) error {
 			err = fmt.Errorf("the values of the top level have more than %d parts", maxParts)
 		}
 		if err != nil {
-			pos, msg := file+":1:1", name+": "+err.Error()
-			return &ScriptError{Pos: pos, Msg: msg, Text: pos + ": " + msg, Err: err}
+			return newFileError(file, name+": "+err.Error(), err)
 		}
 	}
 	return nil

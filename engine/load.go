@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -21,7 +22,10 @@ type Load struct {
 	// would fail later on is refused now.
 	Replaces bool
 
-	problems []error
+	// Ctx ends the top level early; nil lets it have all its time.
+	Ctx context.Context
+
+	problems []Mistake
 	followed []string  // paths
 	ends     time.Time // when the first of them expires
 
@@ -48,12 +52,22 @@ func (l *Load) AllowLog() bool {
 	return l.logged <= l.Env.Limits.LogLinesPerPull
 }
 
-// Problem notes a mistake of the operator. The script goes on, so that further mistakes are found, and
-// the load fails.
-func (l *Load) Problem(err error) { l.problems = append(l.problems, err) }
+// Problem notes a mistake of the operator, which what runs on thread has found. The script goes on, so that
+// further mistakes are found, and the load fails.
+func (l *Load) Problem(thread *starlark.Thread, err error) {
+	l.problems = append(l.problems, Mistake{At: places(thread.CallStack()), Err: err})
+}
 
 // Problems joins what Problem noted, or is nil.
-func (l *Load) Problems() error { return errors.Join(l.problems...) }
+func (l *Load) Problems() error { return joinMistakes(l.problems) }
+
+func joinMistakes(found []Mistake) error {
+	var errs []error
+	for _, m := range found {
+		errs = append(errs, m.Err)
+	}
+	return errors.Join(errs...)
+}
 
 // LoadOf returns the load that runs on thread. While a pull runs there is none, and the error tells
 // the author of the script so.

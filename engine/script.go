@@ -46,6 +46,14 @@ func Dialect() *syntax.FileOptions { return dialect }
 // which read the collector's settings. Any mistake, a setting that no script declares included, is an
 // error with its place; nothing is half made.
 func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, error) {
+	s, found := l.load(sources, name, load)
+	if len(found) == 1 {
+		return nil, found[0].Err
+	}
+	return s, joinMistakes(found)
+}
+
+func (l *Library) load(sources *Sources, name string, load *Load) (*Script, []Mistake) {
 	ld := &loader{library: l, sources: sources, load: load, modules: map[string]*module{}}
 	file, err := sources.resolve(name)
 	if err != nil {
@@ -53,27 +61,33 @@ func (l *Library) Load(sources *Sources, name string, load *Load) (*Script, erro
 		if near := Nearest(name, sources.Scripts()); near != "" {
 			hint = fmt.Sprintf("did you mean %q? Else %s", strings.TrimSuffix(near, ".star"), hint)
 		}
-		return nil, &Error{Code: CodeConfig, Op: load.Place, Err: fmt.Errorf("no script %s, neither in the scripts folder nor built in", name), Hint: hint}
+		return nil, []Mistake{{Script: name, Err: &Error{Code: CodeConfig, Op: load.Place,
+			Err: fmt.Errorf("no script %s, neither in the scripts folder nor built in", name), Hint: hint}}}
 	}
 	m := ld.module(file)
-	if problems := load.Problems(); problems != nil {
+	if load.problems != nil {
+		var found []Mistake
 		// What else went wrong may come of these. A key that nothing declares is often the cause.
-		var unknown error
 		if m.err == nil {
-			unknown = load.Settings.Unknown()
+			if err := load.Settings.Unknown(); err != nil {
+				found = append(found, Mistake{Err: err})
+			}
 		}
-		return nil, errors.Join(unknown, problems)
+		found = append(found, load.problems...)
+		for i := range found {
+			found[i].Script = file
+		}
+		return nil, found
 	}
 	if m.err != nil {
-		return nil, m.err
+		return nil, []Mistake{mistakeOf(file, m.err)}
 	}
 	pull, ok := m.globals["pull"].(*starlark.Function)
 	if !ok || pull.NumParams() != 0 {
-		return nil, &ScriptError{Pos: sources.files[file].display + ":1:1", Msg: errNoPull.Error(),
-			Text: sources.files[file].display + ":1:1: " + errNoPull.Error(), Err: errNoPull}
+		return nil, []Mistake{mistakeOf(file, newFileError(sources.files[file].display, errNoPull.Error(), errNoPull))}
 	}
 	if err := load.Settings.Unknown(); err != nil {
-		return nil, &Error{Code: CodeConfig, Err: err}
+		return nil, []Mistake{{Script: file, Err: &Error{Code: CodeConfig, Err: err}}}
 	}
 	s := &Script{Name: name, Version: sources.version(ld.files), Doc: m.doc, Declared: load.Declared,
 		pull: pull, globals: m.globals, sources: sources, settings: load.Settings, files: load.followed, ends: load.ends}
@@ -131,7 +145,11 @@ func (ld *loader) exec(file string) *module {
 		m := ld.module(file)
 		return m.globals, m.err
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), loadTimeout,
+	ctx := ld.load.Ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, loadTimeout,
 		fmt.Errorf("the top level ran longer than %v: move work into pull()", loadTimeout))
 	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)

@@ -18,6 +18,9 @@ type ScriptError struct {
 	Msg  string // one sentence
 	Text string // everything for a person: place, message, source line with a caret, backtrace
 	Err  error  // what Starlark or a builtin returned
+
+	// At are the calls in scripts that led to it, the outermost first.
+	At []syntax.Position
 }
 
 func (e *ScriptError) Error() string {
@@ -52,6 +55,12 @@ func newScriptError(err error, source func(file string) []byte) *ScriptError {
 	return &ScriptError{Msg: err.Error(), Text: err.Error(), Err: err}
 }
 
+// newFileError tells what is wrong with a file as a whole.
+func newFileError(file, msg string, err error) *ScriptError {
+	pos := syntax.MakePosition(&file, 1, 1)
+	return &ScriptError{Pos: pos.String(), Msg: msg, Text: pos.String() + ": " + msg, Err: err, At: []syntax.Position{pos}}
+}
+
 // maxListed is how many mistakes of one file are told at a time.
 const maxListed = 10
 
@@ -61,7 +70,7 @@ func newListError(err error, list resolve.ErrorList, source func(string) []byte)
 	slices.SortStableFunc(list, func(a, b resolve.Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))
 	})
-	e := &ScriptError{Pos: list[0].Pos.String(), Msg: list[0].Msg, Err: err}
+	e := &ScriptError{Pos: list[0].Pos.String(), Msg: list[0].Msg, Err: err, At: []syntax.Position{list[0].Pos}}
 	if len(list) > 1 {
 		e.Msg += fmt.Sprintf(" (and %d more)", len(list)-1)
 	}
@@ -80,7 +89,7 @@ func newListError(err error, list resolve.ErrorList, source func(string) []byte)
 // newEvalError tells what went wrong while a script ran.
 func newEvalError(err error, e *starlark.EvalError, source func(string) []byte) *ScriptError {
 	stack := callStack(e)
-	s := &ScriptError{Msg: message(err, e.CallStack), Err: err}
+	s := &ScriptError{Msg: message(err, e.CallStack), Err: err, At: places(stack)}
 	var at string
 	if pos, ok := innermost(stack); ok {
 		s.Pos = pos.String()
@@ -114,6 +123,16 @@ func callStack(e *starlark.EvalError) starlark.CallStack {
 
 // isBuiltin reports whether a frame is that of a Go function, which has no line.
 func isBuiltin(f starlark.CallFrame) bool { return f.Pos.Filename() == "<builtin>" }
+
+// places are those of the calls in scripts.
+func places(stack starlark.CallStack) (at []syntax.Position) {
+	for _, f := range stack {
+		if !isBuiltin(f) {
+			at = append(at, f.Pos)
+		}
+	}
+	return at
+}
 
 func innermost(stack starlark.CallStack) (syntax.Position, bool) {
 	for _, f := range slices.Backward(stack) {

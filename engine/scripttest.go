@@ -51,7 +51,7 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 	if l.Statements != nil { // marks take steps
 		limits.Steps, limits.LoadSteps = 3*limits.Steps, 3*limits.LoadSteps
 	}
-	globals, err := l.testGlobals(sources, file, limits)
+	globals, err := l.testGlobals(ctx, sources, file, limits)
 	if err != nil {
 		r.LoadErr = err
 		return r
@@ -81,9 +81,9 @@ func (l *Library) Test(ctx context.Context, sources *Sources, file string, limit
 }
 
 // testGlobals runs the top level of a file of tests.
-func (l *Library) testGlobals(sources *Sources, file string, limits Limits) (starlark.StringDict, error) {
+func (l *Library) testGlobals(ctx context.Context, sources *Sources, file string, limits Limits) (starlark.StringDict, error) {
 	env := &Env{Logger: slog.New(slog.DiscardHandler), Telemetry: NewTelemetry(nil, nil), Shared: &Shared{}, Redactor: &Redactor{}, Limits: limits}
-	ld := &loader{library: l, sources: sources, load: &Load{Settings: NewSettings(nil), Env: env, Collector: file}, modules: map[string]*module{}}
+	ld := &loader{library: l, sources: sources, load: &Load{Ctx: ctx, Settings: NewSettings(nil), Env: env, Collector: file}, modules: map[string]*module{}}
 	name, err := sources.resolve(file)
 	if err != nil {
 		return nil, err

@@ -153,7 +153,7 @@ type Answer struct {
 // that gets t, calls t.settings, t.clock and t.http, and may return a dict. Declared is nil without either.
 func (l *Library) TestFile(ctx context.Context, sources *Sources, file, name string, limits Limits) (TestFile, error) {
 	var f TestFile
-	globals, err := l.testGlobals(sources, file, limits)
+	globals, err := l.testGlobals(ctx, sources, file, limits)
 	if err != nil {
 		return f, err
 	}

@@ -57,6 +57,7 @@ every stop. starling coverage and /status show how far it is.`,
 		},
 	}
 	t.flags(c)
+	p.jsonFlag(c, oneObject)
 	c.Flags().StringVar(&from, "from", "", "where the range begins: a time such as 2026-05-01 or 2026-05-01T13:00 (UTC), or an age such as 36h or 7d")
 	c.Flags().StringVar(&to, "to", "", "where it ends, in the same forms (default: where settling is)")
 	c.Flags().BoolVar(&b.Again, "again", false, "also what is settled, and send it once more")
@@ -80,7 +81,9 @@ func (t *ledgerTool) cancel(key string) error {
 	if err := t.ledger.SetBackfill(key, nil); err != nil {
 		return fail(err, engine.CodeStore)
 	}
-	fmt.Fprintf(t.p.stdout, "%s: the backfill of %s to %s ends at %s\n", key, moment(r.Backfill.From), moment(r.Backfill.To), moment(r.Backfill.Next))
+	t.p.answerWith(cancelled{key, true, r.Backfill}, func() {
+		fmt.Fprintf(t.p.stdout, "%s: the backfill of %s to %s ends at %s\n", key, moment(r.Backfill.From), moment(r.Backfill.To), moment(r.Backfill.Next))
+	})
 	return nil
 }
 
@@ -100,7 +103,6 @@ func (t *ledgerTool) backfill(key string, b engine.Backfill, dry bool) error {
 		return &failure{exitUsage, err}
 	}
 	plan := builtins.PlanBackfill(r, b, time.Now())
-	out := t.p.stdout
 	if plan.TooOld > 0 && plan.Windows == 0 {
 		return usage("%s: the API keeps nothing of %s to %s any more", key, moment(b.From), moment(b.To))
 	}
@@ -109,22 +111,29 @@ func (t *ledgerTool) backfill(key string, b engine.Backfill, dry bool) error {
 			return fail(err, engine.CodeStore)
 		}
 	}
-	fmt.Fprintf(out, "%s: %s to %s UTC\n", key, moment(b.From), moment(b.To))
-	if plan.Windows == 0 {
-		fmt.Fprintln(out, "nothing to do: all of it is settled; --again sends it once more")
-		return nil
-	}
-	t.printPlan(key, plan)
+	share := t.share(key, plan)
+	var before *engine.Backfill
 	if dry && other != nil && !other.Over() {
-		fmt.Fprintf(out, "  before that      the backfill of %s to %s, which is at %s\n", moment(other.From), moment(other.To), moment(other.Next))
+		before = other
 	}
-	if !dry {
-		fmt.Fprintln(out, "pulls carry it out from now on; starling coverage and /status show how far it is")
-	}
+	t.p.answerWith(newBackfillAnswer(key, b, plan, share, before, dry), func() {
+		fmt.Fprintf(t.p.stdout, "%s: %s to %s UTC\n", key, moment(b.From), moment(b.To))
+		if plan.Windows == 0 {
+			fmt.Fprintln(t.p.stdout, "nothing to do: all of it is settled; --again sends it once more")
+			return
+		}
+		t.printPlan(plan, share)
+		if before != nil {
+			fmt.Fprintf(t.p.stdout, "  before that      the backfill of %s to %s, which is at %s\n", moment(before.From), moment(before.To), moment(before.Next))
+		}
+		if !dry {
+			fmt.Fprintln(t.p.stdout, "pulls carry it out from now on; starling coverage and /status show how far it is")
+		}
+	})
 	return nil
 }
 
-func (t *ledgerTool) printPlan(key string, p builtins.BackfillPlan) {
+func (t *ledgerTool) printPlan(p builtins.BackfillPlan, share quotaShare) {
 	out := t.p.stdout
 	about := "about"
 	if p.Guessed {
@@ -140,14 +149,13 @@ func (t *ledgerTool) printPlan(key string, p builtins.BackfillPlan) {
 		fmt.Fprintf(out, "  rows             about %d\n", p.Rows)
 	}
 	fmt.Fprintf(out, "  requests         %s %d\n", about, p.Requests)
-	rate, why := t.slowest(key)
-	if why != "" {
-		fmt.Fprintf(out, "  share of quota   unknown: %s\n", why)
+	if share.unknown != "" {
+		fmt.Fprintf(out, "  share of quota   unknown: %s\n", share.unknown)
 		return
 	}
-	may, took := takes(p.Requests, rate)
-	fmt.Fprintf(out, "  share of quota   at most %d of %d requests in %s (%d%%); the rest is left to fresh data\n", may, rate.N, ageText(rate.Per), 100*may/rate.N)
-	fmt.Fprintf(out, "  time             %s %s, if starling runs and nothing else uses that share\n", about, lengthText(max(took, time.Minute).Round(time.Minute)))
+	rate := share.rate
+	fmt.Fprintf(out, "  share of quota   at most %d of %d requests in %s (%d%%); the rest is left to fresh data\n", share.may, rate.N, ageText(rate.Per), 100*share.may/rate.N)
+	fmt.Fprintf(out, "  time             %s %s, if starling runs and nothing else uses that share\n", about, lengthText(share.takes))
 }
 
 // lengthText shows a length of time, from two days on in days, and then to the hour.
@@ -162,6 +170,26 @@ func lengthText(d time.Duration) string {
 		text += " " + ageText(rest)
 	}
 	return text
+}
+
+// A quotaShare is what a backfill may use of the slowest quota, and how long it takes with that.
+type quotaShare struct {
+	rate    engine.Rate
+	unknown string // why nothing is known
+	may     int
+	takes   time.Duration
+}
+
+func (t *ledgerTool) share(key string, p builtins.BackfillPlan) quotaShare {
+	if p.Windows == 0 {
+		return quotaShare{unknown: "there is nothing to do"}
+	}
+	var s quotaShare
+	if s.rate, s.unknown = t.slowest(key); s.unknown == "" {
+		s.may, s.takes = takes(p.Requests, s.rate)
+		s.takes = max(s.takes, time.Minute).Round(time.Minute)
+	}
+	return s
 }
 
 // takes says how many requests of a rate a backfill may use, and how long so many take with them.
@@ -181,7 +209,7 @@ func (t *ledgerTool) slowest(key string) (slow engine.Rate, why string) {
 	}
 	rates, err := engine.Rates(config, t.p.engineOptions(slog.New(slog.DiscardHandler)), key)
 	if err != nil {
-		return slow, "the script does not load, see starling check: " + strings.Join(t.p.problems(err), "; ")
+		return slow, "the script does not load, see starling check: " + strings.Join(t.p.texts(err), "; ")
 	}
 	for _, r := range rates {
 		if slow.N == 0 || float64(r.N)/r.Per.Seconds() < float64(slow.N)/slow.Per.Seconds() {

@@ -18,7 +18,6 @@ import (
 
 func newBench(p *program) *cobra.Command {
 	o := bench.Options{Out: p.stdout}
-	var asJSON bool
 	var list strings.Builder
 	var names []string
 	for _, f := range bench.Figures() {
@@ -49,7 +48,7 @@ the same run.`,
 			if o.Program, err = os.Executable(); err != nil {
 				return &failure{exitOther, err}
 			}
-			if err := p.bench(ctx, o, cmp.Or(strings.Join(args, ""), names[0]), asJSON); err != nil {
+			if err := p.bench(ctx, o, cmp.Or(strings.Join(args, ""), names[0])); err != nil {
 				return &failure{exitOther, err}
 			}
 			return nil
@@ -62,18 +61,16 @@ the same run.`,
 	c.Flags().StringVar(&o.Profiles, "profile", "", "folder for cpu.pprof, heap.pprof and allocs.pprof of the program's last run")
 	c.Flags().IntVar(&o.Backlog, "backlog", 500, "of drain: MB of frames")
 	c.Flags().StringVar(&o.Dir, "dir", "", "folder for the state, on the disk that is to be measured (default: a temporary one)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print every run as JSON, in place of the table")
+	p.jsonFlag(c, "print every run as JSON, in place of the table")
 	return c
 }
 
-func (p *program) bench(ctx context.Context, o bench.Options, name string, asJSON bool) error {
-	if asJSON {
+func (p *program) bench(ctx context.Context, o bench.Options, name string) error {
+	if p.asJSON {
 		o.Out = nil
 	}
 	found, err := bench.Run(ctx, o, name)
-	if err == nil && asJSON {
-		printJSON(p.stdout, found)
-	}
+	p.answerWith(found, func() {})
 	return err
 }
 

@@ -21,7 +21,6 @@ import (
 
 func newCertify(p *program) *cobra.Command {
 	var dir, only, recording string
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "certify SCRIPT",
 		Short: "Try a script against all that APIs and machines do",
@@ -37,17 +36,17 @@ no pull goes well any more, or when rows are sent twice although the script has 
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
-			return p.certify(ctx, args[0], dir, only, recording, asJSON)
+			return p.certify(ctx, args[0], dir, only, recording)
 		},
 	}
 	c.Flags().StringVar(&dir, "scripts", "", "folder of scripts (default: that of SCRIPT)")
 	c.Flags().StringVar(&recording, "case", "", "a recording that shows what the API is like, in place of the file of tests")
 	c.Flags().StringVar(&only, "only", "", "try only the cells whose name matches this regular expression")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 
-func (p *program) certify(ctx context.Context, name, dir, only, recording string, asJSON bool) error {
+func (p *program) certify(ctx context.Context, name, dir, only, recording string) error {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return usage("--only: %w", err)
@@ -60,11 +59,7 @@ func (p *program) certify(ctx context.Context, name, dir, only, recording string
 	if err != nil {
 		return fail(err, engine.CodeScript)
 	}
-	if asJSON {
-		printJSON(p.stdout, report)
-	} else {
-		printCertified(p, report)
-	}
+	p.answerWith(report, func() { printCertified(p, report) })
 	if !report.OK {
 		return &failure{code: exitWrong}
 	}

@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
 func newCheck(p *program) *cobra.Command {
 	var file string
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check configuration, scripts and certificates, without the network",
@@ -25,36 +24,27 @@ output with its certificates, and compiles every other script.
 Prints what is in order, or every problem, with its file, line and column first.`,
 		Example: "  starling check --config config/config.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return p.check(file, asJSON) },
+		RunE:    func(*cobra.Command, []string) error { return p.check(file) },
 	}
 	configFlag(c, &file)
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 
 // A report is what check found.
 type report struct {
-	OK         bool      `json:"ok"`
-	Config     string    `json:"config"`
-	Collectors []string  `json:"collectors"`
-	Disabled   []string  `json:"disabled"`
-	Outputs    []string  `json:"outputs"`
-	Scripts    []string  `json:"scripts"`
-	Warnings   []string  `json:"warnings"`
-	Problems   []problem `json:"problems"`
+	OK         bool              `json:"ok"`
+	Config     string            `json:"config"`
+	Collectors []string          `json:"collectors"`
+	Disabled   []string          `json:"disabled"`
+	Outputs    []string          `json:"outputs"`
+	Scripts    []string          `json:"scripts"`
+	Warnings   []string          `json:"warnings"`
+	Problems   []problem.Problem `json:"problems"`
 }
 
-// A problem is one mistake; file, line and column are empty where a mistake has no place.
-type problem struct {
-	File   string `json:"file,omitempty"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
-	Text   string `json:"text"` // with the place
-}
-
-func (p *program) check(file string, asJSON bool) error {
-	r := report{Config: p.configFiles(file).Name(), Collectors: []string{}, Disabled: []string{}, Outputs: []string{}, Scripts: []string{},
-		Warnings: []string{}, Problems: []problem{}}
+func (p *program) check(file string) error {
+	r := report{Config: p.configFiles(file).Name(), Collectors: []string{}, Disabled: []string{}, Outputs: []string{}, Scripts: []string{}, Warnings: []string{}}
 	config, err := p.loadConfig(file)
 	if err == nil {
 		var found engine.Checked
@@ -65,15 +55,9 @@ func (p *program) check(file string, asJSON bool) error {
 			r.Warnings = append(r.Warnings, p.redactor.Redact(w))
 		}
 	}
-	for _, text := range p.problems(err) {
-		r.Problems = append(r.Problems, newProblem(text))
-	}
+	r.Problems = p.problems(fail(err, engine.CodeConfig))
 	r.OK = len(r.Problems) == 0
-	if asJSON {
-		printJSON(p.stdout, r)
-	} else {
-		p.printReport(r)
-	}
+	p.answerWith(r, func() { p.printReport(r) })
 	if !r.OK {
 		return &failure{code: exitWrong}
 	}
@@ -105,16 +89,6 @@ func (p *program) printReport(r report) {
 
 // place is how a text begins that has one: file:line:col.
 var place = regexp.MustCompile(`^([^\n]+?):(\d+):(\d+): `)
-
-func newProblem(text string) problem {
-	p := problem{Text: text}
-	if m := place.FindStringSubmatch(text); m != nil {
-		p.File = m[1]
-		p.Line, _ = strconv.Atoi(m[2])
-		p.Column, _ = strconv.Atoi(m[3])
-	}
-	return p
-}
 
 func count(n int, of string) string {
 	if n == 1 {

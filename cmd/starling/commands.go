@@ -69,6 +69,7 @@ is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 end
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(unknownFirst)
 	p.asDevoCollector(root)
 	root.AddGroup(&cobra.Group{ID: operate, Title: "Operate:"}, &cobra.Group{ID: write, Title: "Write scripts:"})
 	root.PersistentFlags().StringVar(&p.logLevel, "log-level", "", "debug, info, warn or error (default: starling.log.level)")
@@ -78,6 +79,14 @@ is wrong; 3 the state directory cannot be used; 4 anything else; 130 and 143 end
 		refuseUnknown(c)
 	}
 	return root
+}
+
+// unknownFirst tells of a command that there is not, rather than of a flag behind it that would be its.
+func unknownFirst(c *cobra.Command, err error) error {
+	if args := c.Flags().Args(); c.HasSubCommands() && len(args) > 0 {
+		return cobra.NoArgs(c, args)
+	}
+	return err
 }
 
 // refuseUnknown has a command that only holds others refuse a name that is none of them, as the root

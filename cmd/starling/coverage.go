@@ -17,7 +17,7 @@ import (
 
 func newCoverage(p *program) *cobra.Command {
 	t := &ledgerTool{stateTool: stateTool{p: p}}
-	var asJSON, strip bool
+	var strip bool
 	var from, to string
 	c := &cobra.Command{
 		Use:   "coverage [SERVICE]",
@@ -38,13 +38,13 @@ Times are UTC. Works also while starling runs.`,
 			if err != nil {
 				return err
 			}
-			return t.with(func() error { return t.coverage(args, between, now, asJSON, strip) })
+			return t.with(func() error { return t.coverage(args, between, now, strip) })
 		},
 	}
 	t.flags(c)
 	c.Flags().StringVar(&from, "from", "", "where to begin: a time such as 2026-05-01 or 2026-05-01T13:00, or an age such as 36h or 7d (default: where the ledger begins)")
 	c.Flags().StringVar(&to, "to", "", "where to end, in the same forms (default: now)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	c.Flags().BoolVar(&strip, "strip", false, "draw a chart instead of a table")
 	c.MarkFlagsMutuallyExclusive("json", "strip")
 	return c
@@ -138,7 +138,7 @@ func (t *ledgerTool) command(key string) string {
 	return "starling backfill " + printable(name)
 }
 
-func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, asJSON, strip bool) error {
+func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, strip bool) error {
 	keys, err := t.collectors(args)
 	if err != nil {
 		return err
@@ -152,10 +152,10 @@ func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, a
 		}
 		all = append(all, judge(r, between, now, t.command(key)))
 	}
-	if asJSON {
-		printJSON(out, struct {
+	if t.p.asJSON {
+		t.p.answer = struct {
 			Collectors []*covered `json:"collectors"`
-		}{all})
+		}{all}
 		return nil
 	}
 	if len(all) == 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ if nothing is missing.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
 	}
+	p.jsonFlag(c, jsonLines)
 	apiFlag(c, &d.api, "report")
 	c.Flags().BoolVar(&d.outside, "outside", false, "leave it to you to run a starling on the folder")
 	c.Flags().DurationVar(&d.duration, "for", time.Minute, "how long rows are made")
@@ -184,8 +186,7 @@ func (d *demo) watch(ctx context.Context, began time.Time) {
 // settle waits until everything received by now has been pulled and delivered, and returns that moment.
 func (d *demo) settle(began time.Time) time.Time {
 	cutoff := time.Now().UTC()
-	fmt.Fprintln(d.stdout)
-	d.say("The time is up; what Microsoft has by now is still collected.")
+	d.say(demoTimeUp{"time_up", cutoff}, "\n%s", d.filled("The time is up; what Microsoft has by now is still collected."))
 	before := d.world.Devo.Counters().Events
 	for deadline := cutoff.Add(demoSettle); time.Now().Before(deadline); time.Sleep(demoTick) {
 		before = d.show(began, before)
@@ -207,24 +208,27 @@ func (d *demo) compare(cutoff time.Time) error {
 		rows++
 	}
 	m, v := d.world.Microsoft.Counters(), d.world.Devo.Counters()
-	width := screenOf(d.program).fill
-	fmt.Fprintln(d.stdout)
+	end := demoEnd{Kind: "end", OK: missing == 0 && extra == 0 && rows > 0, Rows: rows, Until: cutoff, Requests: m.Requests, Pages: m.Pages, Throttled: m.Throttled, Faults: m.Faults,
+		Events: v.Events, Connections: v.Connections, Confirmed: v.Closed, Missing: missing, Unknown: extra, Twice: duplicates, Dir: d.dir}
+	var err error
+	if !end.OK {
+		log := "what the starling that you ran has logged"
+		if !d.outside {
+			log = filepath.Join(d.dir, "starling.log")
+		}
+		err = &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
+			missing, rows, extra, log)}
+	}
+	end.Problems = d.problems(err)
+	var text strings.Builder
 	for _, line := range [][2]string{
 		{"Microsoft had   ", fmt.Sprintf("%d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly",
 			rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults)},
 		{"Devo got        ", fmt.Sprintf("%d events in %d connections, %d of them confirmed", v.Events, v.Connections, v.Closed)},
 		{"The difference  ", fmt.Sprintf("%d missing, %d that nobody sent, %d twice", missing, extra, duplicates)},
 	} {
-		fmt.Fprintln(d.stdout, layout.Fill(line[0], line[1], width))
+		fmt.Fprintln(&text, layout.Fill(line[0], line[1], screenOf(d.program).fill))
 	}
-	fmt.Fprintf(d.stdout, "Everything is in %s\n", d.dir)
-	if missing > 0 || extra > 0 || rows == 0 {
-		log := "what the starling that you ran has logged"
-		if !d.outside {
-			log = filepath.Join(d.dir, "starling.log")
-		}
-		return &failure{exitOther, fmt.Errorf("the demo failed: %d of %d rows are missing and %d events are unknown; see %s",
-			missing, rows, extra, log)}
-	}
-	return nil
+	d.say(end, "\n%sEverything is in %s\n", &text, d.dir)
+	return d.answered(err)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,24 +12,27 @@ import (
 )
 
 func (d *demo) invite() {
-	fields := map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name]
-	d.say(`A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.`, d.rate)
-	fmt.Fprintf(d.stdout, `
+	folder := func(names ...string) string { return filepath.Join(append([]string{d.dir}, names...)...) }
+	status := "http://" + d.service.listen + "/status"
+	d.say(demoReady{"ready", d.world.ConfigFile(), folder("scripts", d.name+".star"), folder("starling.log"), status}, `%s
   folder         %s
   configuration  config/config.yaml
   log            starling.log
   script         scripts/%s.star
-  status         http://%s/status   (also /metrics, /readyz)
+  status         %s   (also /metrics, /readyz)
 
-`, d.dir, d.name, d.service.listen)
-	d.say(`Edit the script while this runs: in scripts/lib/message_trace.star, for example, add`)
-	fmt.Fprint(d.stdout, "\n    \"Starling\": \"was here\",\n\n")
-	d.say(`to the fields of %s. Or break it, and see what the log says while the old one goes on.`, fields)
+%s
+    "Starling": "was here",
+
+%s`, d.filled("A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.", d.rate),
+		d.dir, d.name, status,
+		d.filled("Edit the script while this runs: in scripts/lib/message_trace.star, for example, add"),
+		d.filled("to the fields of %s. Or break it, and see what the log says while the old one goes on.", map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name]))
 }
 
-// say prints a paragraph.
-func (d *demo) say(format string, args ...any) {
-	fmt.Fprintln(d.stdout, layout.Fill("", fmt.Sprintf(format, args...), cmp.Or(screenOf(d.program).fill, 100)))
+// filled is a paragraph.
+func (d *demo) filled(format string, args ...any) string {
+	return layout.Fill("", fmt.Sprintf(format, args...), cmp.Or(screenOf(d.program).fill, 100)) + "\n"
 }
 
 // show prints a line of progress, and what was reloaded since the last one.
@@ -41,14 +45,13 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 		if d.shown == nil {
 			d.shown = map[string]time.Time{}
 		}
-		d.shown[r.Kind+r.Name] = r.When
+		d.shown[r.Kind+r.Name], d.lines = r.When, 0
+		line := demoReload{"reload", r.Error == "", r.Kind, r.Name, r.Version, r.Error}
 		if r.Error != "" {
-			fmt.Fprintf(d.stdout, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
-			d.lines = 0
+			d.say(line, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
 			continue
 		}
-		fmt.Fprintf(d.stdout, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
-		d.lines = 0
+		d.say(line, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
 	}
 	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
 	m := d.world.Microsoft.Counters()
@@ -56,17 +59,19 @@ func (d *demo) show(began time.Time, before int) (delivered int) {
 	if c.LagSeconds != nil {
 		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
 	}
-	width := screenOf(d.program).fill
+	seconds, rate := time.Since(began).Seconds(), float64(delivered-before)/demoTick.Seconds()
+	width, text := screenOf(d.program).fill, ""
 	if d.lines%demoHead == 0 {
-		fmt.Fprintln(d.stdout, "\n"+demoLine(width, "time", "answers", "rows", "pulled", "delivered", "per s", "lag", "outbox", "state"))
+		text = "\n" + demoLine(width, "time", "answers", "rows", "pulled", "delivered", "per s", "lag", "outbox", "state") + "\n"
 	}
 	d.lines++
-	fmt.Fprintln(d.stdout, demoLine(width, fmt.Sprintf("%.0fs", time.Since(began).Seconds()), fmt.Sprint(m.Pages), fmt.Sprint(m.Rows), fmt.Sprint(c.Events),
-		fmt.Sprint(delivered), fmt.Sprintf("%.0f", float64(delivered-before)/demoTick.Seconds()), lag, sizeText(s.Outbox.Bytes), c.State))
+	text += demoLine(width, fmt.Sprintf("%.0fs", seconds), fmt.Sprint(m.Pages), fmt.Sprint(m.Rows), fmt.Sprint(c.Events),
+		fmt.Sprint(delivered), fmt.Sprintf("%.0f", rate), lag, sizeText(s.Outbox.Bytes), string(c.State)) + "\n"
 	if c.LastError != "" {
-		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
+		text += "\n" + c.LastError + "\n\n"
 		d.lines = 0
 	}
+	d.say(demoProgress{"progress", seconds, m.Pages, m.Rows, &c.Events, delivered, &rate, c.LagSeconds, &s.Outbox.Bytes, string(c.State), c.LastError}, "%s", text)
 	return delivered
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +22,7 @@ import (
 // devFlags are the flags of the command dev.
 type devFlags struct {
 	config, dir, recording string
-	plain, asJSON, fresh   bool
+	plain, fresh           bool
 	first, saves           int
 }
 
@@ -57,7 +56,7 @@ refresh token that a sign-in has used up.`,
 	c.Flags().IntVar(&f.first, "first", 2, "how many events to show beside their rows")
 	c.Flags().IntVar(&f.saves, "saves", 0, "end after so many results; 0 means never")
 	c.Flags().BoolVar(&f.plain, "plain", false, "print one result below the other, without colours")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print an object for each result, one to a line")
+	p.jsonFlag(c, "print an object for each result, one to a line")
 	return c
 }
 
@@ -103,13 +102,11 @@ func (p *program) devFiles(f devFlags) func() [sha256.Size]byte {
 
 func (p *program) showDev(s *dev.Session, r *dev.Result, f devFlags) {
 	if r.Problem != nil {
-		r.Problem.Text, r.Problem.Message = printable(p.redactor.Redact(r.Problem.Text)), printable(p.redactor.Redact(r.Problem.Message))
+		shown := r.Problem.Map(p.shown)
+		r.Problem = &shown
 	}
-	if f.asJSON {
-		line, err := json.Marshal(r)
-		if err == nil {
-			fmt.Fprintln(p.stdout, p.redactor.Redact(string(line)))
-		}
+	if p.asJSON {
+		_ = p.printLine(r) // who does not read any more sees nothing
 		return
 	}
 	if !p.redraws(f) {
@@ -125,7 +122,7 @@ func (p *program) showDev(s *dev.Session, r *dev.Result, f devFlags) {
 
 // redraws reports whether a result takes the place of the one before.
 func (p *program) redraws(f devFlags) bool {
-	return !f.plain && !f.asJSON && isTerminal(p.stdout) && p.getenv("TERM") != "dumb"
+	return !f.plain && !p.asJSON && isTerminal(p.stdout) && p.getenv("TERM") != "dumb"
 }
 
 // redrawn writes a page over the last one, line by line: a screen that is emptied first would flicker.

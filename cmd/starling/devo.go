@@ -40,7 +40,7 @@ func (p *program) asDevoCollector(root *cobra.Command) {
 func (p *program) validate(ctx context.Context, file string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := p.check(file, false); err != nil {
+	if err := p.check(file); err != nil {
 		return err
 	}
 	config, err := p.loadConfig(file)

@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"starling/cmd/internal/problem"
 	"starling/cmd/internal/reference"
 	"starling/cmd/internal/sim"
 	"starling/engine"
@@ -428,7 +429,7 @@ func refuses(r reference.DevoRow, got report) bool {
 	if pattern == "" {
 		pattern = regexp.QuoteMeta(r.Key[strings.LastIndex(r.Key, ".")+1:]) + ".*: "
 	}
-	return slices.ContainsFunc(got.Problems, func(p problem) bool { return regexp.MustCompile(pattern).MatchString(p.Text) })
+	return slices.ContainsFunc(got.Problems, func(p problem.Problem) bool { return regexp.MustCompile(pattern).MatchString(p.Text) })
 }
 
 // TestRangesOfDevosSettingsAreTriedAtTheirEnds sees to it that a row tries what is just in its range and what is not.

@@ -14,7 +14,6 @@ import (
 // docsFlags are the flags of the command docs.
 type docsFlags struct {
 	scripts, format, search string
-	asJSON                  bool
 }
 
 func newDocs(p *program) *cobra.Command {
@@ -32,7 +31,7 @@ lists all names; as Markdown or HTML it prints everything, HTML as one page that
 	c.Flags().StringVar(&f.scripts, "scripts", "", "folder of scripts (default: scripts, if there is one)")
 	c.Flags().StringVar(&f.format, "format", "text", "text, md or html")
 	c.Flags().StringVar(&f.search, "search", "", "list what has all these words in it")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON array")
+	p.jsonFlag(c, "print one JSON array")
 	return c
 }
 
@@ -90,8 +89,8 @@ func notInDocs(all []docs.Entry, name string) error {
 
 func (p *program) printDocs(chosen []docs.Entry, list bool, f docsFlags) {
 	switch {
-	case f.asJSON:
-		printJSON(p.stdout, chosen)
+	case p.asJSON:
+		p.answer = chosen
 	case f.format == "html":
 		fmt.Fprint(p.stdout, docs.HTML(chosen))
 	case f.format == "md":

@@ -13,11 +13,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"starling/cmd/internal/format"
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
 // formatFlags are the flags of the command fmt.
-type formatFlags struct{ check, diff, asJSON bool }
+type formatFlags struct{ check, diff bool }
 
 func newFormat(p *program) *cobra.Command {
 	var f formatFlags
@@ -35,15 +36,15 @@ shows what would change.`,
 	}
 	c.Flags().BoolVar(&f.check, "check", false, "list what is not formatted, and exit with 1 if anything is")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show what would change")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 
 // A formatReport says what fmt found.
 type formatReport struct {
-	OK       bool         `json:"ok"`
-	Files    []formatFile `json:"files"`
-	Problems []problem    `json:"problems"`
+	OK       bool              `json:"ok"`
+	Files    []formatFile      `json:"files"`
+	Problems []problem.Problem `json:"problems"`
 }
 
 type formatFile struct {
@@ -60,12 +61,12 @@ func (p *program) format(args []string, f formatFlags) error {
 	if err != nil {
 		return err
 	}
-	r := formatReport{Files: []formatFile{}, Problems: []problem{}}
+	r := formatReport{Files: []formatFile{}, Problems: []problem.Problem{}}
 	for _, file := range files {
 		one, err := p.formatFile(file, f)
 		if err != nil {
-			r.Problems = append(r.Problems, newProblem(err.Error()))
-			if !f.asJSON {
+			r.Problems = append(r.Problems, p.problems(err)...)
+			if !p.asJSON {
 				p.tell(err)
 			}
 			continue
@@ -80,16 +81,14 @@ func (p *program) formatted(r formatReport, f formatFlags) error {
 	r.OK = len(r.Problems) == 0
 	for _, one := range r.Files {
 		r.OK = r.OK && !(f.check && one.Changed)
-		if one.Changed && !f.asJSON {
+		if one.Changed && !p.asJSON {
 			if !f.diff || f.check {
 				fmt.Fprintln(p.stdout, printable(one.File))
 			}
 			fmt.Fprint(p.stdout, printable(one.Diff))
 		}
 	}
-	if f.asJSON {
-		printJSON(p.stdout, r)
-	}
+	p.answerWith(r, func() {})
 	if !r.OK {
 		return &failure{code: exitWrong}
 	}
@@ -125,17 +124,17 @@ func (p *program) formatInput(f formatFlags) error {
 	}
 	after, err := formatSource(name, before)
 	if err != nil {
-		if f.asJSON {
-			return p.formatted(formatReport{Files: []formatFile{}, Problems: []problem{newProblem(err.Error())}}, f)
+		if p.asJSON {
+			return p.formatted(formatReport{Files: []formatFile{}, Problems: p.problems(err)}, f)
 		}
 		return &failure{exitWrong, err}
 	}
-	if f.check || f.diff || f.asJSON {
+	if f.check || f.diff || p.asJSON {
 		one := formatFile{File: name, Changed: !bytes.Equal(before, after)}
 		if f.diff {
 			one.Diff = string(format.Diff(name, before, after))
 		}
-		return p.formatted(formatReport{Files: []formatFile{one}, Problems: []problem{}}, f)
+		return p.formatted(formatReport{Files: []formatFile{one}, Problems: []problem.Problem{}}, f)
 	}
 	if _, err := p.stdout.Write(after); err != nil {
 		return &failure{exitOther, err}
@@ -146,7 +145,7 @@ func (p *program) formatInput(f formatFlags) error {
 func formatSource(name string, text []byte) ([]byte, error) {
 	after, err := format.Source(name, text)
 	if err != nil {
-		return nil, errors.New(engine.DescribeScriptError(err, func(string) []byte { return text }))
+		return nil, &engine.Error{Code: engine.CodeScript, Err: errors.New(engine.DescribeScriptError(err, func(string) []byte { return text }))}
 	}
 	return after, nil
 }

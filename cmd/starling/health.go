@@ -39,14 +39,21 @@ outputs work is another question, which /readyz answers.`,
 			if err := askHealth(c.Context(), url); err != nil {
 				return &failure{exitWrong, err}
 			}
-			fmt.Fprintln(p.stdout, "ok")
+			p.answerWith(healthy{true, url}, func() { fmt.Fprintln(p.stdout, "ok") })
 			return nil
 		},
 	}
 	configFlag(c, &file)
+	p.jsonFlag(c, oneObject)
 	c.Flags().StringVar(&url, "url", "", "the address to ask, instead of the configuration's")
 	c.MarkFlagsMutuallyExclusive("config", "url")
 	return c
+}
+
+// healthy is what the command health prints.
+type healthy struct {
+	OK  bool   `json:"ok"`
+	URL string `json:"url"`
 }
 
 // healthURL returns where the status server of config answers on this machine.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -40,7 +41,7 @@ Nothing in FOLDER is changed. Works while starling is stopped.`,
 	c.Flags().StringVar(&t.from, "from", "", "where to go on from, whatever the state says: a time such as 2026-05-01T13:00 (UTC), or an age such as 36h")
 	c.Flags().BoolVar(&t.yes, "yes", false, "set the cursor")
 	c.Flags().BoolVar(&t.replace, "replace", false, "also where there is one already")
-	c.Flags().BoolVar(&t.asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	c.MarkFlagsMutuallyExclusive("key", "from")
 	return c
 }
@@ -55,9 +56,11 @@ type importTool struct {
 
 // imported is what the command prints.
 type imported struct {
-	Folder     string         `json:"folder"`
-	Collectors []*importState `json:"collectors"`
-	Others     []otherFile    `json:"others"`
+	OK         bool              `json:"ok"`
+	Folder     string            `json:"folder"`
+	Collectors []*importState    `json:"collectors"`
+	Others     []otherFile       `json:"others"`
+	Problems   []problem.Problem `json:"problems"`
 }
 
 func (t *importTool) run(args []string) error {
@@ -100,11 +103,12 @@ func (t *importTool) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	t.print(found)
 	if wrong {
-		return &failure{exitWrong, errors.New("not every cursor was set; see above")}
+		err = &failure{exitWrong, errors.New("not every cursor was set; see above")}
 	}
-	return nil
+	found.OK, found.Problems = !wrong, t.p.problems(err)
+	t.p.answerWith(found, func() { t.print(found) })
+	return t.p.answered(err)
 }
 
 // look reads the state of one collector, and chooses where to go on.

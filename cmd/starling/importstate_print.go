@@ -15,10 +15,6 @@ import (
 
 func (t *importTool) print(found *imported) {
 	out := redacting{t.p.stdout, t.p.redactor}
-	if t.asJSON {
-		printJSON(out, found)
-		return
-	}
 	var text strings.Builder
 	for _, s := range found.Collectors {
 		s.print(&text)

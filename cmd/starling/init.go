@@ -18,7 +18,7 @@ import (
 type initFlags struct {
 	curl, openAPI, operation, sample string
 	scripts, tag                     string
-	force, asJSON                    bool
+	force                            bool
 }
 
 func newInit(p *program) *cobra.Command {
@@ -49,7 +49,7 @@ How the API pages, signs in, and is asked for a time range, is guessed from all 
 	c.Flags().StringVar(&f.scripts, "scripts", "scripts", "the folder of scripts")
 	c.Flags().StringVar(&f.tag, "tag", "", "Devo's table (default my.app.NAME.events)")
 	c.Flags().BoolVar(&f.force, "force", false, "overwrite files that are there")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 
@@ -84,11 +84,7 @@ func (p *program) initScript(name string, f initFlags) error {
 		return err
 	}
 	report := initReport{Files: written, Config: files.Config, Todos: files.Todos}
-	if f.asJSON {
-		printJSON(p.stdout, report)
-		return nil
-	}
-	report.print(p, name, f)
+	p.answerWith(report, func() { report.print(p, name, f) })
 	return nil
 }
 

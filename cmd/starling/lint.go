@@ -14,7 +14,7 @@ import (
 )
 
 func newLint(p *program) *cobra.Command {
-	var asJSON, list bool
+	var list bool
 	c := &cobra.Command{
 		Use:   "lint [FILE|FOLDER...]",
 		Short: "Find mistakes in scripts that load, and then do not do what they seem to",
@@ -30,12 +30,12 @@ What is meant so stays quiet with a comment on its line, or alone on the line ab
 		Example: "  starling lint scripts\n  starling lint --json scripts/example.star",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if list {
-				return p.listLints(asJSON)
+				return p.listLints()
 			}
-			return p.lint(args, asJSON)
+			return p.lint(args)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	c.Flags().BoolVar(&list, "list", false, "list all lints, and what to do about each")
 	return c
 }
@@ -47,14 +47,14 @@ type lintReport struct {
 	Findings []lint.Finding `json:"findings"`
 }
 
-func (p *program) lint(args []string, asJSON bool) error {
+func (p *program) lint(args []string) error {
 	r := lintReport{Findings: []lint.Finding{}}
 	err := eachScript(args, func(display, name string, text []byte, reader *source.Reader) {
 		r.Files++
 		found := lint.File(reader, name, display, text)
 		r.Findings = append(r.Findings, found...)
 		for _, f := range found {
-			if !asJSON {
+			if !p.asJSON {
 				told := fmt.Sprintf("%s:%d:%d: %s (%s)%s\n", f.File, f.Line, f.Column, f.Message, f.Code, engine.Excerpt(f.Line, f.Column, text))
 				if f.Fix != "" {
 					told += fmt.Sprintf("    fix: %s\n", f.Fix)
@@ -67,11 +67,9 @@ func (p *program) lint(args []string, asJSON bool) error {
 		return err
 	}
 	r.OK = len(r.Findings) == 0
-	if asJSON {
-		printJSON(p.stdout, r)
-	} else {
+	p.answerWith(r, func() {
 		fmt.Fprintf(p.stderr, "%s, %s\n", count(r.Files, "script"), count(len(r.Findings), "finding"))
-	}
+	})
 	if !r.OK {
 		return &failure{code: exitWrong}
 	}
@@ -135,7 +133,7 @@ func readWith(text func(string) ([]byte, bool), f func(*source.Reader)) error {
 	return nil
 }
 
-func (p *program) listLints(asJSON bool) error {
+func (p *program) listLints() error {
 	type described struct {
 		Name string `json:"name"`
 		Doc  string `json:"doc"`
@@ -143,12 +141,10 @@ func (p *program) listLints(asJSON bool) error {
 	var all []described
 	for _, l := range lint.Lints() {
 		all = append(all, described{l.Name, l.Doc})
-		if !asJSON {
+		if !p.asJSON {
 			fmt.Fprintf(p.stdout, "%s\n    %s\n", l.Name, l.Doc)
 		}
 	}
-	if asJSON {
-		printJSON(p.stdout, all)
-	}
+	p.answerWith(all, func() {})
 	return nil
 }

@@ -24,6 +24,7 @@ type lspClient struct {
 	dir  string
 	id   int
 	told map[string][]lspDiagnostic // by file
+	log  string
 }
 
 type lspPosition struct{ Line, Character int }
@@ -37,14 +38,20 @@ type lspDiagnostic struct {
 	Range    lspRange
 }
 
-func newLSPClient(t *testing.T) *lspClient {
+func newLSPClient(t *testing.T) *lspClient { return newLSPClientWith(t, nil, nil) }
+
+// newLSPClientWith starts the program in the client's folder, in which files are, with an initialization option for each of options.
+func newLSPClientWith(t *testing.T, files map[string]string, options map[string]any, args ...string) *lspClient {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), "starling", "lsp")
-	c.Stderr = os.Stderr
+	for name, text := range files {
+		put(t, filepath.Join(dir, name), text)
+	}
+	c := exec.CommandContext(t.Context(), "starling", append([]string{"lsp"}, args...)...)
+	c.Stderr, c.Dir, c.Env = os.Stderr, dir, append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +64,7 @@ func newLSPClient(t *testing.T) *lspClient {
 		t.Fatal(err)
 	}
 	e := &lspClient{t: t, in: in, out: bufio.NewReader(out), wait: c.Wait, dir: dir, told: map[string][]lspDiagnostic{}}
-	e.ask("initialize", map[string]any{"capabilities": map[string]any{}}, nil)
+	e.ask("initialize", map[string]any{"capabilities": map[string]any{}, "rootUri": "file://" + dir, "initializationOptions": options}, nil)
 	e.send(map[string]any{"method": "initialized", "params": map[string]any{}})
 	return e
 }
@@ -80,6 +87,7 @@ type lspMessage struct {
 	Params struct {
 		URI         string
 		Diagnostics []lspDiagnostic
+		Message     string
 	}
 	Result json.RawMessage
 	Error  *struct {
@@ -92,7 +100,7 @@ func (e *lspClient) receive() lspMessage {
 	e.t.Helper()
 	header, err := textproto.NewReader(e.out).ReadMIMEHeader()
 	if err != nil {
-		e.t.Fatal(err)
+		e.t.Fatalf("%v; told so far: %+v %s", err, e.told, e.log)
 	}
 	n, err := strconv.Atoi(header.Get("Content-Length"))
 	if err != nil {
@@ -108,6 +116,9 @@ func (e *lspClient) receive() lspMessage {
 	}
 	if m.Method == "textDocument/publishDiagnostics" {
 		e.told[filepath.Base(m.Params.URI)] = m.Params.Diagnostics
+	}
+	if m.Method == "window/logMessage" {
+		e.log += m.Params.Message + "\n"
 	}
 	return m
 }

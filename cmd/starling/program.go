@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -34,6 +35,9 @@ type program struct {
 	record string // folder that run records every pull in; empty: only those that fail, if the configuration says so
 
 	internal *engine.InternalEvents // of the log that newLogger made
+
+	asJSON bool // the flag --json
+	answer any  // what the command has to say, with --json
 }
 
 // run executes one command line and returns the exit code. It ends early, in order, when ctx ends.
@@ -43,15 +47,18 @@ func run(ctx context.Context, args []string, p program) int {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	command, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	failed, ok := errors.AsType[*failure](err)
+	if err != nil && !ok { // only cobra returns anything else, when it does not understand the command line
+		failed = &failure{exitUsage, fmt.Errorf("%s: %s\nsee: %[1]s --help", command.CommandPath(), strings.TrimSpace(err.Error()))}
+	}
+	if p.asJSON || wantsJSON(args) {
+		p.finishJSON(failed)
+	} else if failed != nil {
+		p.tell(failed.err)
+	}
+	if failed == nil {
 		return exitOK
 	}
-	failed, ok := errors.AsType[*failure](err)
-	if !ok { // only cobra returns anything else, when it does not understand the command line
-		fmt.Fprintf(p.stderr, "%s: %s\nsee: %[1]s --help\n", command.CommandPath(), strings.TrimSpace(err.Error()))
-		return exitUsage
-	}
-	p.tell(failed.err)
 	return failed.code
 }
 
@@ -71,12 +78,38 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.err }
 
+// Codes of what fails without an engine.Error, beside the engine's.
+const (
+	codeUsage engine.Code = "usage" // the command line is wrong
+	codeWrong engine.Code = "wrong" // what was looked at is not in order
+	codeOther engine.Code = "other"
+)
+
+// Code is that of errors in f that have none.
+func (f *failure) Code() engine.Code {
+	switch {
+	case f.code == exitWrong:
+		return codeWrong
+	case f.code == exitUsage:
+		return codeUsage
+	case f.code == exitState:
+		return engine.CodeStore
+	case f.code > exitSignal:
+		return engine.CodeCanceled
+	}
+	return codeOther
+}
+
 // fail makes a failure of err, whose code decides the exit code. Fallback is for errors without one.
 func fail(err error, fallback engine.Code) error {
 	if err == nil {
 		return nil
 	}
-	switch engine.CodeOf(err, fallback) {
+	code := engine.CodeOf(err, fallback)
+	if code != "" {
+		err = &engine.Error{Code: code, Err: err}
+	}
+	switch code {
 	case engine.CodeConfig, engine.CodeScript:
 		return &failure{exitWrong, err}
 	case engine.CodeStore:
@@ -92,47 +125,33 @@ func usage(format string, args ...any) error {
 
 // tell prints every problem in err for a person.
 func (p *program) tell(err error) {
-	for _, text := range p.problems(err) {
+	for _, text := range p.texts(err) {
 		fmt.Fprintln(p.stderr, text)
 	}
 }
 
 // problems returns what err joins, each with all that is known about it but no secrets, and nothing
 // twice: a mistake in a script comes up once for each collector that uses it.
-func (p *program) problems(err error) []string {
-	var texts []string
+func (p *program) problems(err error) []problem.Problem {
+	all := []problem.Problem{}
 	told := map[string]bool{}
-	for _, e := range split(err) {
-		text := e.Error()
-		if s, ok := e.(*engine.ScriptError); ok {
-			text = s.Text
-		}
-		text = printable(p.redactor.Redact(text))
-		if !told[text] {
-			told[text] = true
-			texts = append(texts, text)
+	for _, one := range problem.Of(err, codeOther) {
+		one = one.Map(p.shown)
+		if !told[one.Text] {
+			told[one.Text] = true
+			all = append(all, one)
 		}
 	}
-	return texts
+	return all
 }
 
-func split(err error) []error {
-	if err == nil {
-		return nil
-	}
-	if e, ok := err.(*failure); ok {
-		return split(e.err)
-	}
-	if e, ok := err.(*engine.Error); ok && e.Op == "" && e.Hint == "" && e.Err != nil {
-		return split(e.Err)
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, split(e)...)
+// shown returns a text without secrets, and without what a terminal would obey.
+func (p *program) shown(text string) string { return printable(p.redactor.Redact(text)) }
+
+// texts returns the problems that err joins as a person reads them.
+func (p *program) texts(err error) (all []string) {
+	for _, one := range p.problems(err) {
+		all = append(all, one.Text)
 	}
 	return all
 }

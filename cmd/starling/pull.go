@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -40,6 +41,7 @@ It starts where the state directory says and keeps nothing: the next pull starts
 --to-outputs delivers the events to the configuration's outputs instead of showing them.
 --commit does that too, and keeps the new state: a real pull, as run does it.
 --record writes what was asked and answered to a case, without secrets, for starling replay.
+--json prints the events as --format json does, and then an object with "ok" of what the pull did.
 
 A script that fails is shown with its line and the calls that led there.`,
 		Example: `  starling pull office365_exchange_message_service
@@ -58,11 +60,16 @@ A script that fails is shown with its line and the calls that led there.`,
 	recordFlag(c, &f.record, "record the pull in this file NAME.case or folder")
 	c.Flags().IntVar(&f.limit, "limit", 0, "stop when so many events are shown; 0 means never")
 	c.Flags().StringVar(&f.format, "format", "text", "text (tag, time, body), json or body")
+	p.jsonFlag(c, jsonLines)
 	c.MarkFlagsMutuallyExclusive("commit", "fresh")
+	c.MarkFlagsMutuallyExclusive("json", "format")
 	return c
 }
 
 func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
+	if p.asJSON {
+		f.format = "json"
+	}
 	line, ok := lineFormats[f.format]
 	if !ok {
 		return usage("--format: got %q, want text, json or body", f.format)
@@ -84,23 +91,50 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 		once.Sinks = map[string]engine.Sink{"terminal": screen}
 	}
 	o := p.engineOptions(slog.New(withoutEnd{log.Handler()}))
+	kept := &recordings{}
 	if f.record != "" {
-		r := p.newRecordings(config, f.record, log)
-		defer func() { p.tellRecorded(r.written) }()
-		o.Recorder = r.recorder()
+		kept = p.newRecordings(config, f.record, log)
+		o.Recorder = kept.recorder()
 	}
 	pulled, err := engine.PullOnce(ctx, config, service, o, once)
+	enough := context.Cause(ctx) == errEnough
+	err = pullFailure(ctx, err, screen, f)
+	if p.asJSON {
+		a := pullAnswer{OK: err == nil, Service: service, PullStats: pulled.PullStats, More: screen.count - screen.shown, Stopped: enough, Kept: f.commit,
+			Before: pulled.Before, After: pulled.After, Recorded: append([]string{}, kept.written...), Problems: p.problems(err)}
+		return errors.Join(p.answered(err), p.printLine(a))
+	}
 	if hidden := screen.count - screen.shown; hidden > 0 {
 		fmt.Fprintf(p.stderr, "%s more\n", count(hidden, "event"))
 	}
 	if pulled.Duration > 0 {
 		fmt.Fprint(p.stderr, summary(pulled, f.commit))
 	}
-	switch {
-	case err == nil:
-		return nil
-	case context.Cause(ctx) == errEnough:
+	if enough && err == nil {
 		fmt.Fprintf(p.stderr, "the pull was stopped at %s, more may be there\n", count(f.limit, "event"))
+	}
+	p.tellRecorded(kept.written)
+	return err
+}
+
+// pullAnswer is the last line that pull prints with --json.
+type pullAnswer struct {
+	OK      bool   `json:"ok"`
+	Service string `json:"service"`
+	engine.PullStats
+	More     int                        `json:"more_events"` // than were printed
+	Stopped  bool                       `json:"stopped"`     // at --limit: there may be more
+	Kept     bool                       `json:"kept"`        // the cursors
+	Before   map[string]json.RawMessage `json:"before"`
+	After    map[string]json.RawMessage `json:"after"`
+	Recorded []string                   `json:"recorded"`
+	Problems []problem.Problem          `json:"problems"`
+}
+
+// pullFailure is what the error of a pull is for the person who asked for it.
+func pullFailure(ctx context.Context, err error, screen *terminal, f pullFlags) error {
+	switch {
+	case err == nil, context.Cause(ctx) == errEnough:
 		return nil
 	case screen.err != nil:
 		return &failure{exitOther, fmt.Errorf("write the events: %w", screen.err)}

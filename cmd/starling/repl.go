@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ last value, Ctrl-C stops what runs, Ctrl-D ends.`,
 		RunE:    func(c *cobra.Command, _ []string) error { return p.repl(c.Context(), config, service) },
 	}
 	configFlag(c, &config)
+	p.jsonFlag(c, "print a JSON object for each statement, one to a line")
 	c.Flags().StringVar(&service, "service", "", "service whose script and settings to begin with")
 	return c
 }
@@ -74,6 +76,7 @@ type repl struct {
 	in      *bufio.Reader
 	prompts bool // a person types
 	failed  bool
+	out     bytes.Buffer // of the statement that runs
 }
 
 func (r *repl) loop(ctx context.Context) error {
@@ -87,7 +90,7 @@ func (r *repl) loop(ctx context.Context) error {
 		}
 		if err != nil {
 			r.failed = true
-			r.tell(err)
+			r.refuse(err)
 		}
 	}
 	if r.failed && !r.prompts {
@@ -121,13 +124,35 @@ func (r *repl) read() (*syntax.File, error) {
 	return f, err
 }
 
+// refuse says why a statement has no value.
+func (r *repl) refuse(err error) {
+	if r.asJSON {
+		_ = r.printLine(failedAnswer{Problems: r.problems(err)}) // who does not read any more sees nothing
+		return
+	}
+	r.tell(err)
+}
+
+// A statement is what became of one, with --json.
+type statement struct {
+	OK     bool   `json:"ok"`
+	Output string `json:"output"` // its value, and what help printed
+}
+
 // run runs a statement, which an interrupt stops.
 func (r *repl) run(ctx context.Context, f *syntax.File) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	text, err := r.session.Run(ctx, f)
 	if text != "" {
-		fmt.Fprintln(r.stdout, printable(text))
+		fmt.Fprintln(&r.out, printable(text))
+	}
+	defer r.out.Reset()
+	if r.asJSON && err == nil {
+		return r.printLine(statement{true, strings.TrimSuffix(r.out.String(), "\n")})
+	}
+	if !r.asJSON {
+		_, _ = r.out.WriteTo(r.stdout) // who does not read any more sees nothing
 	}
 	return err
 }
@@ -147,11 +172,11 @@ func (r *repl) help(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	case *starlarkstruct.Module:
 		name = what.Name
 	case *starlark.Function:
-		fmt.Fprint(r.stdout, printable(fmt.Sprintf("%s\n\n%s\n", what.Name(), what.Doc())))
+		fmt.Fprint(&r.out, printable(fmt.Sprintf("%s\n\n%s\n", what.Name(), what.Doc())))
 		return starlark.None, nil
 	}
 	if name == "help" {
-		fmt.Fprintln(r.stdout, "help(http), help(http.client) or help(\"client.pages\") prints what there is to know of it; starling docs lists everything")
+		fmt.Fprintln(&r.out, "help(http), help(http.client) or help(\"client.pages\") prints what there is to know of it; starling docs lists everything")
 		return starlark.None, nil
 	}
 	all, err := allDocs("")
@@ -163,7 +188,7 @@ func (r *repl) help(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 		return nil, notInDocs(all, name)
 	}
 	for _, e := range found {
-		fmt.Fprint(r.stdout, printable(e.Text()))
+		fmt.Fprint(&r.out, printable(e.Text()))
 	}
 	return starlark.None, nil
 }

@@ -20,7 +20,6 @@ import (
 // replayFlags are the flags of the command replay.
 type replayFlags struct {
 	dir, script string
-	asJSON      bool
 }
 
 func newReplay(p *program) *cobra.Command {
@@ -45,7 +44,7 @@ When it was edited since, what differs is what the edit does.`,
 	}
 	scriptsFlag(c, &f.dir)
 	c.Flags().StringVar(&f.script, "script", "", "file of a script to run in place of the one that the case names")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON array, an object for each case")
+	p.jsonFlag(c, "print one JSON array, an object for each case")
 	return c
 }
 
@@ -101,13 +100,11 @@ func (p *program) replay(ctx context.Context, files []string, f replayFlags) err
 			failed++
 		}
 		results = append(results, r)
-		if !f.asJSON {
+		if !p.asJSON {
 			r.print(p)
 		}
 	}
-	if f.asJSON {
-		printJSON(p.stdout, results)
-	}
+	p.answerWith(results, func() {})
 	if failed > 0 {
 		return &failure{code: exitWrong}
 	}
@@ -162,7 +159,7 @@ func (p *program) replayOne(ctx context.Context, file string, l *engine.Library,
 	checked, err := cases.Check(ctx, c, l, sources, script)
 	r.Millis = time.Since(began).Seconds() * 1000
 	if err != nil {
-		r.Error = strings.Join(p.problems(err), "\n")
+		r.Error = strings.Join(p.texts(err), "\n")
 		if script == "" && engine.CodeOf(err, "") == engine.CodeConfig {
 			r.Error += "\nname the folder with --scripts, or the file with --script"
 		}

@@ -39,6 +39,8 @@ what is changed needs to be there.`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(_ *cobra.Command, args []string) error { return p.copyScripts(args[0], force) },
 	}
+	p.jsonFlag(list, oneObject)
+	p.jsonFlag(cp, oneObject)
 	cp.Flags().BoolVar(&force, "force", false, "overwrite files")
 	c.AddCommand(list, cp)
 	return c
@@ -54,11 +56,32 @@ func (p *program) listScripts() error {
 	if err != nil {
 		return err
 	}
+	l := scriptListing{}
 	for _, name := range sources.Scripts() {
 		text, _ := sources.Text(name)
-		fmt.Fprintf(p.stdout, "%-40s  %s\n", name, firstLine(name, text))
+		l.Scripts = append(l.Scripts, listedScript{name, firstLine(name, text)})
 	}
+	p.answerWith(l, func() {
+		for _, s := range l.Scripts {
+			fmt.Fprintf(p.stdout, "%-40s  %s\n", s.File, s.Doc)
+		}
+	})
 	return nil
+}
+
+// scriptListing is what the command list prints.
+type scriptListing struct {
+	Scripts []listedScript `json:"scripts"`
+}
+
+type listedScript struct {
+	File string `json:"file"`
+	Doc  string `json:"doc"` // its first line
+}
+
+// copiedScripts is what the command copy prints.
+type copiedScripts struct {
+	Files []string `json:"files"`
 }
 
 // firstLine returns the first line of a script's docstring.
@@ -90,13 +113,18 @@ func (p *program) copyScripts(dir string, force bool) error {
 	if there != nil {
 		return &failure{exitWrong, errors.Join(append(there, errors.New("nothing was copied; --force overwrites"))...)}
 	}
+	var copied copiedScripts
 	for _, name := range sources.Names() {
 		text, _ := sources.Text(name)
 		file := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o644)); err != nil {
 			return &failure{exitOther, err}
 		}
-		fmt.Fprintln(p.stdout, file)
+		copied.Files = append(copied.Files, file)
+		if !p.asJSON {
+			fmt.Fprintln(p.stdout, file)
+		}
 	}
+	p.answerWith(copied, func() {})
 	return nil
 }

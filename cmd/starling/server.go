@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -77,13 +75,4 @@ func answer(w http.ResponseWriter, r *engine.Redactor, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	printJSON(redacting{w, r}, v)
-}
-
-// printJSON writes v for programs and people: indented, with a line break at the end.
-func printJSON(w io.Writer, v any) {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil { // a type of ours that cannot be encoded is a defect
-		data = fmt.Appendf(nil, "{%q: %q}", "error", err)
-	}
-	w.Write(append(data, '\n'))
 }

@@ -61,6 +61,7 @@ The same --seed, --rate and --from make the same mail, so that a state directory
 			return p.simulate(ctx, f)
 		},
 	}
+	p.jsonFlag(c, jsonLines)
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address to answer at")
 	c.Flags().StringVar(&f.dir, "dir", "", "folder for the configuration (default: a new temporary one)")
 	apiFlag(c, &f.api, "graph")

@@ -28,8 +28,9 @@ func (p *program) simulateExample(ctx context.Context, f simulateFlags) error {
 	if err := writeExample(dir, address); err != nil {
 		return &failure{exitOther, err}
 	}
-	fmt.Fprintf(p.stdout, "An API of alerts answers at %s. What there is to begin with:\n\n", address)
-	fmt.Fprintf(p.stdout, "  %s     a curl line that works\n  %s  what it answers\n\nCtrl-C ends it.\n", filepath.Join(dir, "curl.txt"), filepath.Join(dir, "answer.json"))
+	curl, answer := filepath.Join(dir, "curl.txt"), filepath.Join(dir, "answer.json")
+	p.say(exampleReady{"ready", address, curl, answer}, "An API of alerts answers at %s. What there is to begin with:\n\n"+
+		"  %s     a curl line that works\n  %s  what it answers\n\nCtrl-C ends it.\n", address, curl, answer)
 	s := &http.Server{Handler: exampleapi.Handler(time.Now), ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()

@@ -38,7 +38,6 @@ at /status.`,
 type stateTool struct {
 	p         *program
 	file, dir string // flags
-	asJSON    bool
 	yes       bool
 
 	store *engine.Store
@@ -102,7 +101,7 @@ func (s *stateTool) newList() *cobra.Command {
 		Use:   "list",
 		Short: "List collectors, their cursors, and what waits for outputs or was dropped",
 	}, cobra.NoArgs, func([]string) error { return s.list() })
-	c.Flags().BoolVar(&s.asJSON, "json", false, "print one JSON object")
+	s.p.jsonFlag(c, oneObject)
 	return c
 }
 
@@ -139,11 +138,7 @@ func (s *stateTool) list() error {
 		}
 		l.Sinks[name] = b
 	}
-	if s.asJSON {
-		printJSON(redacting{s.p.stdout, s.p.redactor}, l)
-		return nil
-	}
-	s.printListing(l)
+	s.p.answerWith(l, func() { s.printListing(l) })
 	return nil
 }
 
@@ -184,22 +179,20 @@ func (s *stateTool) newShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if s.asJSON {
-			printJSON(redacting{s.p.stdout, s.p.redactor}, cursors)
-			return nil
-		}
-		if len(cursors) == 0 {
-			fmt.Fprintln(s.p.stdout, "no cursors: the next pull starts from the beginning")
-		}
-		s.printCursors(cursors)
+		s.p.answerWith(cursors, func() {
+			if len(cursors) == 0 {
+				fmt.Fprintln(s.p.stdout, "no cursors: the next pull starts from the beginning")
+			}
+			s.printCursors(cursors)
+		})
 		return nil
 	})
-	c.Flags().BoolVar(&s.asJSON, "json", false, "print one JSON object")
+	s.p.jsonFlag(c, oneObject)
 	return c
 }
 
 func (s *stateTool) newSet() *cobra.Command {
-	return s.command(cobra.Command{
+	c := s.command(cobra.Command{
 		Use:   "set COLLECTOR CURSOR JSON",
 		Short: "Set a cursor, so that the next pull goes on elsewhere",
 		Long: `Sets a cursor of a collector to a JSON value; null removes it. For a collector that asks for time
@@ -223,9 +216,18 @@ that were sent before are known and are not sent twice.`,
 		if err := s.store.SetCursor(args[0], args[1], value); err != nil {
 			return fail(err, engine.CodeStore)
 		}
-		fmt.Fprintf(s.p.stdout, "%s: %s = %s\n", args[0], args[1], args[2])
+		s.p.answerWith(cursorSet{args[0], args[1], value}, func() { fmt.Fprintf(s.p.stdout, "%s: %s = %s\n", args[0], args[1], args[2]) })
 		return nil
 	})
+	s.p.jsonFlag(c, oneObject)
+	return c
+}
+
+// cursorSet is what the command set prints.
+type cursorSet struct {
+	Collector string          `json:"collector"`
+	Cursor    string          `json:"cursor"`
+	Value     json.RawMessage `json:"value"` // null if it was removed
 }
 
 func (s *stateTool) newReset() *cobra.Command {
@@ -245,11 +247,18 @@ beginning and sends what it sent before once more. Events that wait for outputs 
 		if err := s.store.Reset(args[0]); err != nil {
 			return fail(err, engine.CodeStore)
 		}
-		fmt.Fprintf(s.p.stdout, "%s: forgotten\n", args[0])
+		s.p.answerWith(forgotten{args[0], slices.Sorted(maps.Keys(cursors))}, func() { fmt.Fprintf(s.p.stdout, "%s: forgotten\n", args[0]) })
 		return nil
 	})
+	s.p.jsonFlag(c, oneObject)
 	c.Flags().BoolVar(&s.yes, "yes", false, "really do it")
 	return c
+}
+
+// forgotten is what the command reset prints.
+type forgotten struct {
+	Collector string   `json:"collector"`
+	Cursors   []string `json:"forgotten_cursors"`
 }
 
 // cursors returns the cursors of a collector, none if it is configured but has not committed yet.

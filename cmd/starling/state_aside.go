@@ -36,13 +36,13 @@ starling runs.`,
 			return s.printAside(files, args[0])
 		},
 	}
-	c.Flags().BoolVar(&s.asJSON, "json", false, "list the files as JSON")
+	s.p.jsonFlag(c, "list the files as one JSON array; a file has an object to each line anyway")
 	return c
 }
 
 func (s *stateTool) listAside(files []engine.AsideFile) error {
-	if s.asJSON {
-		printJSON(s.p.stdout, append([]engine.AsideFile{}, files...))
+	if s.p.asJSON {
+		s.p.answer = append([]engine.AsideFile{}, files...)
 		return nil
 	}
 	if len(files) == 0 {

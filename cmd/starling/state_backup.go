@@ -10,7 +10,7 @@ import (
 )
 
 func (s *stateTool) newBackup() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write everything in the state to a file, also while starling runs",
 		Long: `Writes events that wait, cursors and remembered keys to one file, as they were at one moment, with
@@ -27,10 +27,27 @@ there, and readable for its owner only: events are in it as they are.`,
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
-			fmt.Fprintf(s.p.stdout, "%s: %d commits, format %d\n", args[0], info.Commits, info.Format)
+			s.p.answerWith(backedUp{args[0], info}, func() {
+				fmt.Fprintf(s.p.stdout, "%s: %d commits, format %d\n", args[0], info.Commits, info.Format)
+			})
 			return nil
 		},
 	}
+	s.p.jsonFlag(c, oneObject)
+	return c
+}
+
+// backedUp is what the command backup prints.
+type backedUp struct {
+	File string `json:"file"`
+	engine.BackupInfo
+}
+
+// restored is what the command restore prints.
+type restored struct {
+	State    string `json:"state"`
+	Replaced string `json:"replaced,omitempty"` // where the state that was there is now
+	engine.BackupInfo
 }
 
 func (s *stateTool) newRestore() *cobra.Command {
@@ -52,13 +69,16 @@ backup was made: what was sent after it is sent again. Works while starling is s
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
-			if moved != "" {
-				fmt.Fprintf(s.p.stdout, "the state that was there is in %s\n", moved)
-			}
-			fmt.Fprintf(s.p.stdout, "restored the state of %s; what was sent after it is sent again\n", info.Time.Format(time.RFC3339))
+			s.p.answerWith(restored{dir, moved, info}, func() {
+				if moved != "" {
+					fmt.Fprintf(s.p.stdout, "the state that was there is in %s\n", moved)
+				}
+				fmt.Fprintf(s.p.stdout, "restored the state of %s; what was sent after it is sent again\n", info.Time.Format(time.RFC3339))
+			})
 			return nil
 		},
 	}
+	s.p.jsonFlag(c, oneObject)
 	c.Flags().BoolVar(&replace, "replace", false, "move a state that is there aside")
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,11 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
 func (s *stateTool) newInspect() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "Read every file of the state, and say whether all is there",
 		Long: `Reads every file of the state directory and changes none: all checksums, every chunk of events,
@@ -29,15 +31,57 @@ something is missing; starling run does not start then. Works while starling is 
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
-			s.printInspection(i)
-			if len(i.Problems) == 0 {
-				fmt.Fprintln(s.p.stdout, "whole: everything that was committed is there")
-				return nil
+			if len(i.Problems) > 0 {
+				err = &failure{exitState, &engine.Error{Code: engine.CodeStore, Err: fmt.Errorf("the state is damaged; starling state repair --yes --state %s keeps what can be read, starling state restore puts a backup in its place", dir)}}
 			}
-			s.printDamage(i)
-			return &failure{exitState, fmt.Errorf("the state is damaged; starling state repair --yes --state %s keeps what can be read, starling state restore puts a backup in its place", dir)}
+			s.p.answerWith(s.inspected(i, ""), func() {
+				s.printInspection(i)
+				if err == nil {
+					fmt.Fprintln(s.p.stdout, "whole: everything that was committed is there")
+				} else {
+					s.printDamage(i)
+				}
+			})
+			return s.p.answered(err)
 		},
 	}
+	s.p.jsonFlag(c, oneObject)
+	return c
+}
+
+// inspected is what the commands check and repair print.
+type inspected struct {
+	OK       bool                                  `json:"ok"` // now
+	State    string                                `json:"state"`
+	Format   int                                   `json:"format"`
+	Files    int                                   `json:"files"`
+	Bytes    int64                                 `json:"bytes"`
+	Cursors  map[string]map[string]json.RawMessage `json:"collectors"` // as they are after a repair
+	Backlogs map[string]int                        `json:"sinks"`      // chunks that wait
+	Chunks   int                                   `json:"chunks"`
+	Events   int                                   `json:"events"` // in them
+	Oldest   *time.Time                            `json:"oldest,omitempty"`
+	Lost     []string                              `json:"lost"`
+	Again    []string                              `json:"again"`           // what is pulled again, or what to do
+	Moved    string                                `json:"moved,omitempty"` // where the damaged files are now
+	Problems []problem.Problem                     `json:"problems"`        // before a repair
+}
+
+func (s *stateTool) inspected(i *engine.Inspection, moved string) inspected {
+	a := inspected{OK: moved != "" || len(i.Problems) == 0, State: i.Dir, Format: i.Format, Files: i.Files, Bytes: i.Bytes,
+		Cursors: i.Cursors, Backlogs: i.Backlogs, Chunks: i.Chunks, Events: i.Events, Lost: append([]string{}, i.Lost...),
+		Again: append([]string{}, i.Again...), Moved: moved, Problems: []problem.Problem{}}
+	if i.Chunks > 0 {
+		a.Oldest = &i.Oldest
+	}
+	for _, text := range i.Problems {
+		one := problem.FromText(text, engine.CodeStore)
+		if moved == "" {
+			one.Fix = "starling state repair --yes --state " + i.Dir + " keeps what can be read, starling state restore puts a backup in its place"
+		}
+		a.Problems = append(a.Problems, one.Map(s.p.shown))
+	}
+	return a
 }
 
 func (s *stateTool) newRepair() *cobra.Command {
@@ -62,20 +106,25 @@ It changes nothing if the state is whole. Interrupted, it can be run again.`,
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
-			if len(r.Problems) == 0 && r.Moved == "" {
-				fmt.Fprintln(s.p.stdout, "nothing to repair: everything that was committed is there")
-				return nil
-			}
-			s.printDamage(r.Inspection)
-			s.printInspection(r.Inspection)
-			if r.Moved != "" {
-				fmt.Fprintf(s.p.stdout, "repaired; the damaged files are in %s\n", r.Moved)
-			}
+			s.p.answerWith(s.inspected(r.Inspection, r.Moved), func() { s.printRepaired(r) })
 			return nil
 		},
 	}
+	s.p.jsonFlag(c, oneObject)
 	c.Flags().BoolVar(&s.yes, "yes", false, "really do it")
 	return c
+}
+
+func (s *stateTool) printRepaired(r engine.Repaired) {
+	if len(r.Problems) == 0 && r.Moved == "" {
+		fmt.Fprintln(s.p.stdout, "nothing to repair: everything that was committed is there")
+		return
+	}
+	s.printDamage(r.Inspection)
+	s.printInspection(r.Inspection)
+	if r.Moved != "" {
+		fmt.Fprintf(s.p.stdout, "repaired; the damaged files are in %s\n", r.Moved)
+	}
 }
 
 func (s *stateTool) printInspection(i *engine.Inspection) {

@@ -15,7 +15,6 @@ import (
 
 func newStatus(p *program) *cobra.Command {
 	t := &stateTool{p: p}
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running starling is doing",
@@ -37,13 +36,11 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 			if err != nil {
 				return fail(err, engine.CodeStore)
 			}
-			var page strings.Builder
-			if asJSON {
-				printJSON(&page, s)
-			} else {
+			p.answerWith(s, func() {
+				var page strings.Builder
 				statusPage{&page, time.Now()}.print(&s)
-			}
-			fmt.Fprint(p.stdout, p.redactor.Redact(page.String()))
+				fmt.Fprint(p.stdout, p.redactor.Redact(page.String()))
+			})
 			if troubled(&s) {
 				return &failure{code: exitWrong}
 			}
@@ -53,7 +50,7 @@ about it. The exit code is 0 if nothing fails, else 1. With --json it is what /s
 	configFlag(c, &t.file)
 	c.Flags().StringVar(&t.dir, "state", "", "the state directory itself, instead of a configuration")
 	c.MarkFlagsMutuallyExclusive("config", "state")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	p.jsonFlag(c, oneObject)
 	return c
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"starling/builtins"
+	"starling/cmd/internal/problem"
 	"starling/cmd/internal/testreport"
 	"starling/engine"
 	"starling/scripts"
@@ -23,7 +24,7 @@ import (
 // testFlags are the flags of the command test.
 type testFlags struct {
 	dir, run, html, junit, fromCase string
-	verbose, asJSON, cover, update  bool
+	verbose, cover, update          bool
 }
 
 func newTest(p *program) *cobra.Command {
@@ -54,7 +55,7 @@ chooses tests; after a / it chooses the parts of a test that t.run makes: "pagin
 	c.Flags().StringVar(&f.dir, "scripts", "", "folder of scripts to test")
 	c.Flags().StringVar(&f.run, "run", "", "run only the tests whose name matches this regular expression")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "list every test")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON array, an object for each file; with --cover an object with files and cover")
+	p.jsonFlag(c, "print one JSON array, an object for each file; with --cover an object with files and cover")
 	c.Flags().BoolVar(&f.cover, "cover", false, "show which statements of the scripts ran")
 	c.Flags().StringVar(&f.html, "cover-html", "", "write a page with the lines that ran to this file")
 	c.Flags().BoolVar(&f.update, "update", false, "write golden files that differ")
@@ -84,7 +85,7 @@ func (p *program) test(ctx context.Context, patterns []string, f testFlags) erro
 		}
 		failed, tests = failed || !r.OK, tests+len(r.Tests)
 		results = append(results, r)
-		if !f.asJSON {
+		if !p.asJSON {
 			r.Print(p.stdout, f.verbose)
 		}
 	}
@@ -153,10 +154,10 @@ func (p *program) reportTests(results []testreport.File, ran *engine.Statements,
 		})
 	}
 	switch {
-	case f.asJSON && f.cover:
-		printJSON(p.stdout, map[string]any{"files": results, "cover": covered})
-	case f.asJSON:
-		printJSON(p.stdout, results)
+	case p.asJSON && f.cover:
+		p.answer = map[string]any{"files": results, "cover": covered}
+	case p.asJSON:
+		p.answer = results
 	case f.cover:
 		testreport.PrintCover(p.stdout, covered)
 	}
@@ -203,10 +204,10 @@ func testFiles(sources *engine.Sources, builtin bool, patterns []string) ([]stri
 }
 
 func (p *program) newFileResult(r engine.TestResults) testreport.File {
-	f := testreport.File{File: r.File, OK: r.Err() == nil, Tests: []testreport.Test{}, Error: strings.Join(p.problems(r.LoadErr), "\n")}
+	f := testreport.File{File: r.File, OK: r.Err() == nil, Tests: []testreport.Test{}, Error: strings.Join(p.texts(r.LoadErr), "\n")}
 	for _, t := range r.Results {
-		text := strings.Join(p.problems(t.Err), "\n")
-		at := newProblem(text)
+		text := strings.Join(p.texts(t.Err), "\n")
+		at := problem.FromText(text, engine.CodeScript)
 		f.Tests = append(f.Tests, testreport.Test{Name: t.Name, OK: t.Err == nil, Milliseconds: t.Duration.Seconds() * 1000, Error: text, At: at.File, Line: at.Line, Column: at.Column})
 	}
 	return f

@@ -47,11 +47,7 @@ func (p *program) testFromCase(ctx context.Context, file string, f testFlags) er
 		return fail(err, engine.CodeScript)
 	}
 	r := p.newFileResult(l.Test(ctx, sources, tests, engine.Limits{}.WithDefaults()))
-	if f.asJSON {
-		printJSON(p.stdout, []testreport.File{r})
-	} else {
-		r.Print(p.stdout, true)
-	}
+	p.answerWith([]testreport.File{r}, func() { r.Print(p.stdout, true) })
 	if !r.OK {
 		return &failure{code: exitWrong}
 	}

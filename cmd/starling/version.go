@@ -9,15 +9,27 @@ import (
 )
 
 func newVersion(p *program) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(p.stdout, buildVersion())
+			b := buildVersion()
+			p.answerWith(versionAnswer{b.number, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH}, func() { fmt.Fprintln(p.stdout, b) })
 			return nil
 		},
 	}
+	p.jsonFlag(c, oneObject)
+	return c
+}
+
+// versionAnswer is what the command version prints.
+type versionAnswer struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
 }
 
 // A build says what the program was made from.

@@ -17,6 +17,9 @@ func (p *program) engineOptions(log *slog.Logger) engine.Options {
 		hostname = "localhost"
 	}
 	env := sinks.Env{Logger: log, Stdout: p.stdout, Hostname: hostname}
+	if p.asJSON {
+		env.Stdout = p.stderr // an output that prints events does not print them among the answers
+	}
 	return engine.Options{
 		Builtin:      scripts.FS(),
 		Predeclared:  builtins.All(),

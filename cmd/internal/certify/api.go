@@ -82,14 +82,11 @@ func Declared(d map[string]any, now time.Time) (*API, error) {
 	if len(lists) == 0 {
 		api.Lists = append(api.Lists, k.readList())
 	}
-	k.done("")
+	k.done()
 	for i, l := range lists {
-		inner := &keys{left: l}
+		inner := &keys{where: fmt.Sprintf("lists[%d].", i), left: l}
 		api.Lists = append(api.Lists, inner.readList())
-		inner.done(fmt.Sprintf("lists[%d].", i))
-		if k.err == nil {
-			k.err = inner.err
-		}
+		k.took(inner)
 	}
 	if k.err == nil && api.Now.IsZero() {
 		k.fail("clock", "is missing: the time of the first pull, such as \"2026-01-02T03:04:05Z\"")

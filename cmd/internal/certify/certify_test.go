@@ -68,9 +68,14 @@ func TestDeclaredMistakes(t *testing.T) {
 		"certify: clock: is missing":               {"url": "https://x.example", "rows": rows},
 		"certify: clock: want a time":              {"url": "https://x.example", "rows": rows, "clock": "now"},
 		"certify: next: want {":                    {"url": "https://x.example", "rows": rows, "next": map[string]any{"links": "x"}},
+		"certify: next.parts: want how many":       {"url": "https://x.example", "rows": rows, "next": map[string]any{"link": "x", "parts": int64(2)}},
+		"certify: next.always: goes with":          {"url": "https://x.example", "rows": rows, "next": map[string]any{"page": "x", "always": true}},
+		"certify: next.parm: is no key of it":      {"url": "https://x.example", "rows": rows, "next": map[string]any{"cursor": "x", "parm": "y"}},
+		"certify: next.always: got \"yes\"":        {"url": "https://x.example", "rows": rows, "next": map[string]any{"link": "x", "always": "yes"}},
 		"certify: sise: is no key of it":           {"url": "https://x.example", "rows": rows, "sise": int64(2)},
 		"certify: size: got \"2\", want a number":  {"url": "https://x.example", "rows": rows, "size": "2"},
 		"certify: late: got \"soon\", want a time": {"url": "https://x.example", "rows": rows, "late": "soon"},
+		"certify: lists[1].url: is missing":        {"clock": "2026-05-01T12:00:00Z", "lists": []any{map[string]any{"url": "https://x.example", "rows": rows}, map[string]any{"rows": rows}}},
 		"certify: answers[0].jsn: is no key":       {"url": "https://x.example", "rows": rows, "answers": []any{map[string]any{"jsn": "x"}}},
 	} {
 		_, err := Declared(declared, time.Time{})

@@ -82,6 +82,12 @@ func (a *API) Summary() (lines []string) {
 		}
 		if l.Next.Kind != "" {
 			text += ", next page by " + l.Next.words()
+			if l.Next.Parts > 0 {
+				text += fmt.Sprintf(", a list of %d", l.Next.Parts)
+			}
+			if l.Next.Always {
+				text += ", also behind the last one"
+			}
 		}
 		lines = append(lines, text)
 	}

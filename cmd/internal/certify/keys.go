@@ -11,14 +11,15 @@ import (
 
 // keys reads a declared dict key by key; the first mistake counts, and a key that nothing read is one.
 type keys struct {
-	left map[string]any
-	read []string
-	err  error
+	where string // in front of the keys, such as "next."
+	left  map[string]any
+	read  []string
+	err   error
 }
 
 func (k *keys) fail(key, format string, args ...any) {
 	if k.err == nil {
-		k.err = fmt.Errorf("certify: %s: %s", key, fmt.Sprintf(format, args...))
+		k.err = fmt.Errorf("certify: %s%s: %s", k.where, key, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -77,7 +78,7 @@ func (k *keys) duration(key string, fallback time.Duration) time.Duration {
 
 // next reads how an answer leads to the next page.
 func (k *keys) next() Next {
-	in := &keys{left: k.dict("next")}
+	in := &keys{where: k.where + "next.", left: k.dict("next")}
 	n := Next{Param: in.text("param", ""), Parts: in.number("parts", 0), Always: in.flag("always")}
 	for _, kind := range []string{"link", "cursor", "offset", "page", "header"} {
 		if key := in.text(kind, ""); key != "" {
@@ -88,24 +89,21 @@ func (k *keys) next() Next {
 	case n.Kind == "" && len(in.left) > 0:
 		k.fail("next", "want {\"link\": KEY}, {\"cursor\": KEY, \"param\": PARAM}, {\"offset\": PARAM}, {\"page\": PARAM} or {\"header\": \"Link\"}")
 	case n.Parts != 0 && (n.Kind != "cursor" || n.Parts < 0):
-		k.fail("next", "parts: want how many a cursor has that is a list")
+		in.fail("parts", "want how many a cursor has that is a list")
 	case n.Always && !n.leads():
-		k.fail("next", "always: goes with link, cursor or header")
+		in.fail("always", "goes with link, cursor or header")
 	case n.Param == "" && n.Kind == "link":
 		n.Param = "page_token"
 	case n.Param == "":
 		n.Param = n.Key
 	}
-	in.done("next.")
-	if k.err == nil {
-		k.err = in.err
-	}
+	k.took(in)
 	return n
 }
 
 // answer reads one of the answers, with the keywords of t.http.
 func (k *keys) answer(i int, d map[string]any) Answer {
-	in := &keys{left: d}
+	in := &keys{where: fmt.Sprintf("%sanswers[%d].", k.where, i), left: d}
 	a := Answer{Method: in.text("method", "GET"), Part: in.text("url", ""), Status: in.number("status", http.StatusOK), Body: in.text("body", ""), Header: http.Header{}}
 	in.read = append(in.read, "json")
 	if v, ok := d["json"]; ok {
@@ -116,17 +114,22 @@ func (k *keys) answer(i int, d map[string]any) Answer {
 	for name, v := range in.dict("headers") {
 		a.Header.Set(name, text(v))
 	}
-	in.done(fmt.Sprintf("answers[%d].", i))
-	if k.err == nil {
-		k.err = in.err
-	}
+	k.took(in)
 	return a
 }
 
-func (k *keys) done(where string) {
+// took ends the reading of a dict that is a part of another one.
+func (k *keys) took(in *keys) {
+	in.done()
+	if k.err == nil {
+		k.err = in.err
+	}
+}
+
+func (k *keys) done() {
 	for _, key := range slices.Sorted(maps.Keys(k.left)) {
 		if !slices.Contains(k.read, key) {
-			k.fail(where+key, "is no key of it; there are %v", k.read)
+			k.fail(key, "is no key of it; there are %v", k.read)
 		}
 	}
 }

@@ -111,17 +111,20 @@ func TestExchangesTellOfAStreamAndOfAList(t *testing.T) {
 	for name, c := range map[string]struct {
 		pages []Exchange
 		want  Next
+		says  string
 	}{
-		"stream":         {[]Exchange{linked("https://x.example/log?since=1", rowsA), linked("https://x.example/log?after=b", `[]`)}, Next{Kind: "header", Key: "Link", Always: true}},
-		"stream in part": {[]Exchange{linked("https://x.example/log?since=1", rowsA), linked("https://x.example/log?after=b", rowsB)}, Next{Kind: "header", Key: "Link"}},
+		"stream":         {[]Exchange{linked("https://x.example/log?since=1", rowsA), linked("https://x.example/log?after=b", `[]`)}, Next{Kind: "header", Key: "Link", Always: true}, "the header Link, also behind the last one"},
+		"stream in part": {[]Exchange{linked("https://x.example/log?since=1", rowsA), linked("https://x.example/log?after=b", rowsB)}, Next{Kind: "header", Key: "Link"}, "the header Link"},
 		"list": {[]Exchange{exchange(asked, `{"rows": `+rowsA+`, "next": ["17", "b"]}`), exchange(asked+"&offset=17,b", `{"rows": `+rowsB+`, "next": null}`)},
-			Next{Kind: "cursor", Key: "next", Param: "offset", Parts: 2}},
+			Next{Kind: "cursor", Key: "next", Param: "offset", Parts: 2}, `"next" in the answer, a list of 2`},
 	} {
 		api, err := Derive(c.pages, at("2026-05-01T12:00:00Z"))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if got := api.Lists[0].Next; got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		} else if line := api.Summary()[0]; !strings.HasSuffix(line, "next page by "+c.says) {
+			t.Errorf("%s: got %s, want %s at its end", name, line, c.says)
 		}
 	}
 }

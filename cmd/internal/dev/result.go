@@ -1,15 +1,13 @@
 package dev
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"starling/cmd/internal/cases"
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -20,7 +18,8 @@ type Result struct {
 	Version string    `json:"version,omitempty"`
 	From    string    `json:"from"` // the recording, or "api"
 	OK      bool      `json:"ok"`
-	Problem *Problem  `json:"problem,omitempty"`
+	// Problem is why there is no result, or no whole one.
+	Problem *problem.Problem `json:"problem,omitempty"`
 	// Millis is from the save, as far as it was seen, to the result; Pull is of the pull alone.
 	Millis float64 `json:"milliseconds"`
 	Pull   float64 `json:"pull_milliseconds"`
@@ -36,16 +35,6 @@ type Result struct {
 	Warnings []string                   `json:"warnings"`
 
 	events string // one to a line
-}
-
-// A Problem is why there is no result, or no whole one.
-type Problem struct {
-	File    string      `json:"file,omitempty"`
-	Line    int         `json:"line,omitempty"`
-	Column  int         `json:"column,omitempty"`
-	Code    engine.Code `json:"code"`
-	Message string      `json:"message"`
-	Text    string      `json:"text"` // with the line and the calls that led there
 }
 
 // A Request is one that was made, or answered by the recording.
@@ -75,19 +64,13 @@ type Pair struct {
 	Event string `json:"event"`
 }
 
-var position = regexp.MustCompile(`^(.*):(\d+):(\d+)$`)
-
-func problemOf(err error) *Problem {
-	p := &Problem{Code: engine.CodeOf(err, engine.CodeScript), Message: err.Error(), Text: err.Error()}
+func problemOf(err error) *problem.Problem {
+	code := engine.CodeOf(err, engine.CodeScript)
 	if e, ok := errors.AsType[*engine.ScriptError](err); ok {
-		p.Message, p.Text = e.Msg, cmp.Or(e.Text, e.Msg)
-		if m := position.FindStringSubmatch(e.Pos); m != nil {
-			p.File = m[1]
-			p.Line, _ = strconv.Atoi(m[2])
-			p.Column, _ = strconv.Atoi(m[3])
-		}
+		err = e
 	}
-	return p
+	p := problem.One(err, code)
+	return &p
 }
 
 // requestsOf lists what the exchanges of a tape were, or those of a replay.

@@ -50,16 +50,16 @@ func (s *Session) Text(r *Result, look Look) string {
 		p.lines("", "warning     ", w)
 	}
 	p.events(r)
-	return firstLines(p.b.String(), look.Height)
+	return firstLines(p.b.String(), look)
 }
 
-// firstLines are as many as fit into a height.
-func firstLines(text string, n int) string {
-	lines := strings.SplitAfter(text, "\n")
+// firstLines are as many as fit.
+func firstLines(text string, look Look) string {
+	lines, n := strings.SplitAfter(text, "\n"), look.Height
 	if n <= 0 || len(lines) <= n {
 		return text
 	}
-	return strings.Join(lines[:n-1], "") + fmt.Sprintf("and %d more lines; a larger terminal or --plain shows them\n", len(lines)-n)
+	return strings.Join(lines[:n-1], "") + layout.Fit(fmt.Sprintf("and %d more lines; --plain or a larger terminal shows them", len(lines)-n), look.Width) + "\n"
 }
 
 type printer struct {
@@ -101,7 +101,18 @@ func (p *printer) head(r *Result) {
 }
 
 func (p *printer) problem(r *Result) {
-	for line := range strings.SplitSeq(strings.TrimRight(r.Problem.Text, "\n"), "\n") {
+	lines := strings.Split(strings.TrimRight(r.Problem.Text, "\n"), "\n")
+	indent := p.look.Width // of the script's line and the caret below it
+	for _, line := range lines {
+		if n := len(line) - len(strings.TrimLeft(line, " ")); n > 0 {
+			indent = min(indent, n)
+		}
+	}
+	for _, line := range lines {
+		if code, ok := strings.CutPrefix(line, strings.Repeat(" ", indent)); ok { // a line of these is cut, or the caret would be elsewhere
+			p.colored(red, "          %s", code)
+			continue
+		}
 		p.lines(red, "      ", line)
 	}
 }

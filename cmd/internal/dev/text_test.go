@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starling/cmd/internal/layout"
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -29,12 +30,15 @@ func sampleResult() *Result {
 
 func TestTextFitsTheTerminal(t *testing.T) {
 	t.Parallel()
-	for _, width := range []int{20, 40, 80, 200} {
+	for _, width := range []int{30, 40, 80, 200} {
 		s := &Session{good: sampleResult()}
 		failed := sampleResult()
-		failed.OK, failed.Problem = false, &Problem{Text: "a.star:1:1: " + strings.Repeat("wrong ", 60)}
+		failed.OK, failed.Problem = false, &problem.Problem{Text: "a.star:1:1: " + strings.Repeat("wrong ", 60) + "\n            x = wrong()\n                ^"}
 		for _, r := range []*Result{sampleResult(), failed} {
-			text := s.Text(r, Look{Width: width})
+			text := s.Text(r, Look{Width: width, Height: 40})
+			if !r.OK && !strings.Contains(text, "\n          x = wrong()\n              ^\n") {
+				t.Errorf("%d columns: the caret is elsewhere:\n%s", width, text)
+			}
 			for line := range strings.Lines(text) {
 				if n := layout.Cells(strings.TrimSuffix(line, "\n")); n > width {
 					t.Errorf("%d columns: %d in %q", width, n, line)
@@ -63,7 +67,7 @@ func TestTextSaysWhatItLeavesOut(t *testing.T) {
 		}
 	}
 	short := s.Text(sampleResult(), Look{Width: 80, Height: 6})
-	if n := strings.Count(short, "\n"); n != 6 || !strings.Contains(short, "more lines; a larger terminal or --plain shows them") {
+	if n := strings.Count(short, "\n"); n != 6 || !strings.Contains(short, "more lines; --plain or a larger terminal shows them") {
 		t.Errorf("want 6 lines, and how many more there are; got %d\n%s", n, short)
 	}
 }

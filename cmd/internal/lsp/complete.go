@@ -14,14 +14,18 @@ import (
 	"starling/cmd/internal/source"
 )
 
-// inFile returns a place in a file of a folder, if it is there; the start of the file without a name. Built-in files have no place.
+// inFile returns a place in a file of a folder, or in the built-in one, if it is there; the start of the file without a name.
 func (s *server) inFile(root, name string, text []byte, id *syntax.Ident) any {
 	file := filepath.Join(root, filepath.FromSlash(name))
 	uri := uriOf(file)
 	if i := s.openFile(file); i != nil {
 		uri = i.uri
 	} else if _, err := os.Stat(file); err != nil {
-		return nil
+		copied := s.ofScript(name)
+		if copied == "" {
+			return nil
+		}
+		uri = uriOf(copied)
 	}
 	if id == nil {
 		return Location{URI: uri}

@@ -17,8 +17,12 @@ import (
 	"starling/engine"
 )
 
-// diagnostics are what lint and check find.
+// diagnostics are what lint and check find. Copies of what is inside of the program have none.
 func (s *server) diagnostics(d *document) []any {
+	all, told := []any{}, map[int]bool{}
+	if s.own(d.file) {
+		return all
+	}
 	reader, _, name := s.reader(d)
 	found := lint.File(reader, name, d.file, d.text)
 	for _, f := range compileErrors(name, d.text) {
@@ -26,19 +30,21 @@ func (s *server) diagnostics(d *document) []any {
 			found = append(found, f)
 		}
 	}
-	all := []any{}
 	for _, f := range found {
 		severity, text := 2, f.Message
 		if f.Code == "syntax" || f.Code == "undefined" || f.Code == "check" {
-			severity = 1
+			severity, told[f.Line] = 1, true
 		}
 		if f.Fix != "" {
 			text += "\n" + f.Fix
 		}
-		all = append(all, map[string]any{"severity": severity, "code": f.Code, "source": "starling", "message": text,
-			"range": Range{toPosition(d.text, f.Line, f.Column), toPosition(d.text, f.EndLine, f.EndColumn)}})
+		all = append(all, diagnostic(severity, f.Code, text, Range{toPosition(d.text, f.Line, f.Column), toPosition(d.text, f.EndLine, f.EndColumn)}))
 	}
-	return all
+	return append(all, s.loadErrors(d, told)...)
+}
+
+func diagnostic(severity int, code, text string, at Range) any {
+	return map[string]any{"severity": severity, "code": code, "source": "starling", "message": text, "range": at}
 }
 
 // compileErrors are what the engine says of a file before anything runs.
@@ -209,6 +215,9 @@ func (s *server) definition(d *document, p Position) any {
 	}
 	if load, ok := f.Parents[id].(*syntax.LoadStmt); ok {
 		return s.loaded(f, load, id, root)
+	}
+	if place := s.ofBuiltin(f, id); place != nil {
+		return place
 	}
 	defs := f.Defs[source.Variable(id)]
 	if len(defs) == 0 {

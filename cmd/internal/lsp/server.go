@@ -10,31 +10,51 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"starling/cmd/internal/source"
 )
 
+// Options are what a server takes from outside.
+type Options struct {
+	// Builtin are the scripts inside of the program.
+	Builtin fs.FS
+	// Check loads the scripts that are open; nil: none does.
+	Check Check
+	// Cache is a folder, which need not be there, for copies of files inside of the program to jump to; "": there are no such jumps.
+	Cache string
+}
+
 // Serve answers a client until it says exit or the input ends. It reports whether the client had shut it down first, as it should.
-func Serve(in io.Reader, out io.Writer, builtin fs.FS) (orderly bool, err error) {
-	s := &server{out: out, builtin: builtin, open: map[string]*document{}}
+func Serve(in io.Reader, out io.Writer, o Options) (orderly bool, err error) {
+	s := &server{out: out, builtin: o.Builtin, cache: o.Cache, open: map[string]*document{}, checker: newChecker(o.Check)}
+	defer s.end()
 	r := bufio.NewReader(in)
 	for {
 		m, err := read(r)
-		mistake, survives := errors.AsType[*rpcError](err)
-		switch {
-		case survives:
-			err = write(s.out, unreadable(mistake))
-		case errors.Is(err, io.EOF):
-			return s.down, nil
-		case err == nil && m.Method == "exit":
-			return s.down, nil
-		case err == nil:
-			err = s.handle(m)
-		}
-		if err != nil {
-			return false, err
+		over, err := s.next(m, err)
+		if over || err != nil {
+			return s.down && err == nil, err
 		}
 	}
+}
+
+// next answers what was read. It reports whether it was the last.
+func (s *server) next(m message, err error) (over bool, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mistake, survives := errors.AsType[*rpcError](err)
+	switch {
+	case survives:
+		return false, write(s.out, unreadable(mistake))
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case err != nil:
+		return true, err
+	case m.Method == "exit":
+		return true, nil
+	}
+	return false, s.handle(m)
 }
 
 // A document is a file that the client has open.
@@ -46,8 +66,12 @@ type document struct {
 }
 
 type server struct {
-	out     io.Writer
 	builtin fs.FS
+	cache   string
+
+	mu      sync.Mutex // guards all below: checks write too
+	out     io.Writer
+	checker *checker
 	open    map[string]*document // by URI
 	started bool
 	down    bool
@@ -75,6 +99,7 @@ func (s *server) call(m message) (any, *rpcError) {
 	switch {
 	case m.Method == "initialize":
 		s.started = true
+		s.initialize(m.Params)
 		return initialized(), nil
 	case !s.started && m.ID != nil:
 		return nil, &rpcError{notInitialized, "initialize comes first"}
@@ -211,11 +236,16 @@ func (s *server) notify(method string, params any) {
 	}
 }
 
-// publishAll tells what is wrong with every open file: a change of one may concern those that load it.
+// publishAll tells what is wrong with every open file: a change of one may concern those that load it. What loading them finds comes later.
 func (s *server) publishAll() {
 	for _, d := range s.open {
-		s.notify("textDocument/publishDiagnostics", map[string]any{"uri": d.uri, "version": d.version, "diagnostics": s.diagnostics(d)})
+		s.publish(d)
 	}
+	s.recheck()
+}
+
+func (s *server) publish(d *document) {
+	s.notify("textDocument/publishDiagnostics", map[string]any{"uri": d.uri, "version": d.version, "diagnostics": s.diagnostics(d)})
 }
 
 // reader returns a reader of the folder that a document is in, in which open files are as the client has them, and the document's name there.

@@ -11,7 +11,7 @@ import (
 // served returns what the server answers to what a client has written, and how it ends.
 func served(text string) (string, bool, error) {
 	var out bytes.Buffer
-	orderly, err := Serve(strings.NewReader(text), &out, fstest.MapFS{})
+	orderly, err := Serve(strings.NewReader(text), &out, Options{Builtin: fstest.MapFS{}})
 	return out.String(), orderly, err
 }
 
@@ -43,7 +43,7 @@ func TestHeadersAreBounded(t *testing.T) {
 		"too long":              {strings.NewReader("Content-Length: 16777217\r\n\r\n"), `Content-Length: got "16777217", want a number up to 16777216`},
 		"cut off":               {strings.NewReader("Content-Length: 1"), "unexpected EOF"},
 	} {
-		if _, err := Serve(c.in, io.Discard, fstest.MapFS{}); err == nil || err.Error() != c.want {
+		if _, err := Serve(c.in, io.Discard, Options{Builtin: fstest.MapFS{}}); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
 	}
