@@ -2,13 +2,16 @@ package builtins
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"go.opentelemetry.io/otel/metric"
@@ -29,9 +32,27 @@ func sendFailure(op string, err error) *failure {
 	f := &failure{again: true, err: &engine.Error{Code: engine.CodeUpstream, Op: op, Err: err}}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		f.again = false
-		f.err.Hint = "the server's certificate is not trusted: a proxy that opens TLS may stand in between, or the system's certificates are too old"
 	}
+	f.err.Hint = unreached(err)
 	return f
+}
+
+// unreached says what to do when a host was not reached, where that is known.
+func unreached(err error) string {
+	expired, isExpired := errors.AsType[x509.CertificateInvalidError](err)
+	_, isUntrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isExpired && expired.Reason == x509.Expired:
+		return "the server's certificate has expired, which is for whoever runs it to mend, or the clock of this machine is wrong"
+	case isUntrusted:
+		return "the server's certificate is not trusted: a proxy that opens TLS may stand in between, or the system's certificates are too old"
+	case isDNS && dns.IsNotFound:
+		return "check the host in the address, and the name servers of this machine"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: check the address and its port, and whether the API is up"
+	}
+	return ""
 }
 
 // statusFailure explains an answer that is no success.

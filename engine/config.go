@@ -136,7 +136,7 @@ func readOneFile(f ConfigFiles, env func(string) (string, bool)) (*Config, error
 	path := f.Config
 	data, err := readAtMost(path, maxConfigBytes)
 	if err != nil {
-		return nil, unreadable(path, err, configurationID(0, notAFile), configurationID(0, notAFile), "read the configuration", "name the file with --config")
+		return nil, unreadable(path, err, configurationID(0, notAFile), configurationID(0, notAFile), "read the configuration", nameTheFile)
 	}
 	config, err := readConfig(path, data, env)
 	if err != nil {

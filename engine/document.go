@@ -216,7 +216,11 @@ func (ps *problems) addYAML(err error) {
 			}
 		}
 	}
-	ps.add(line, 1, "", "%s, in this line or in the block that begins here; check indentation, brackets, colons and quotes", text)
+	advice := "check indentation, brackets, colons and quotes"
+	if strings.HasPrefix(text, "found character that cannot start any token") {
+		advice = "a tab is no indentation in YAML, use spaces; put a text that begins with @, % or ` into quotes"
+	}
+	ps.add(line, 1, "", "%s, in this line or in the block that begins here; %s", text, advice)
 }
 
 // firstUnreadable finds what YAML refuses to read, so that the error can have a place.

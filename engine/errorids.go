@@ -11,6 +11,7 @@ const (
 
 	// Messages of the configuration that its code asks for.
 	notAFile       = `"<f>" is not a file`
+	nameTheFile    = "name the file with --config; without it $CONFIG_FILE, config/config.yaml and config.yaml are looked for"
 	wrongStructure = "The configuration structure is not correct"
 )
 
@@ -18,7 +19,7 @@ const (
 // sibling collectors for pulls, and what they are here. docs/errors.md is made of them.
 func ErrorIDs() []ErrorID {
 	return []ErrorID{
-		{configuration, 0, notAFile, "There is no file of that name, or it is a folder.", "name the file with --config"},
+		{configuration, 0, notAFile, "There is no file of that name, or it is a folder.", nameTheFile},
 		{configuration, 0, wrongStructure, "globals, outputs or inputs are missing, empty, or something else than keys with values.", "the error says what to add"},
 		{configuration, 2, "", "The file of the job is a folder.", nameFiles},
 		{configuration, 3, "", "The file of the job does not exist.", nameFiles},

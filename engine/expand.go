@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -193,6 +194,8 @@ func (x *expander) file(path string) (string, error) {
 	data, err := readSmallFile(path)
 	text := strings.TrimRight(string(data), "\r\n")
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w; write that file, or correct its name; ${secret:NAME} looks in starling.secrets_folder", err)
 	case err != nil:
 		return "", err
 	case text == "":

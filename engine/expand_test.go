@@ -96,7 +96,7 @@ func TestSecretFilesAreChecked(t *testing.T) {
 		"large":     "k: " + base + "/large is longer than 65536 bytes",
 		"binary":    "k: " + base + "/binary is not a text in UTF-8",
 		"blank":     "k: " + base + "/blank is empty",
-		"none":      "k: stat " + base + "/none: no such file or directory",
+		"none":      "k: stat " + base + "/none: no such file or directory; write that file, or correct its name; ${secret:NAME} looks in starling.secrets_folder",
 		"/dev/zero": "k: /dev/zero is not a file",
 	} {
 		ps := &problems{}

@@ -65,7 +65,7 @@ func (l *Library) Read() (*Sources, error) {
 		// all files are read below the same target.
 		dir, err := filepath.EvalSymlinks(l.Dir)
 		if err != nil {
-			return nil, &Error{Code: CodeConfig, Op: "read the scripts folder", Err: err, Hint: "create the folder, or correct starling.scripts"}
+			return nil, &Error{Code: CodeConfig, Op: "read the scripts folder", Err: err, Hint: "create the folder, or correct starling.scripts or --scripts"}
 		}
 		if err := s.add(os.DirFS(dir), l.Dir+string(filepath.Separator), false); err != nil {
 			return nil, err

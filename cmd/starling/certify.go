@@ -94,6 +94,9 @@ func (p *program) certified(ctx context.Context, name, dir, recording string) (c
 		return script, api, nil
 	}
 	tests := strings.TrimSuffix(name, ".star") + "_test.star"
+	if err := missingScript(script.Sources, name, tests); err != nil {
+		return script, nil, err
+	}
 	f, err := script.Library.TestFile(ctx, script.Sources, tests, "certify", limits)
 	if err != nil {
 		return script, nil, err
@@ -112,6 +115,21 @@ func (p *program) certified(ctx context.Context, name, dir, recording string) (c
 		}
 	}
 	return script, api, nil
+}
+
+// missingScript says which file is missing that certify needs, if one is.
+func missingScript(sources *engine.Sources, script, tests string) error {
+	if _, ok := sources.Text(script); !ok {
+		hint := "name a file, or a built-in script"
+		if near := engine.Nearest(script, sources.Scripts()); near != "" {
+			hint = fmt.Sprintf("did you mean %s?", near)
+		}
+		return &engine.Error{Code: engine.CodeScript, Op: script, Err: errors.New("there is no such script, neither as a file nor built in"), Hint: hint}
+	}
+	if _, ok := sources.Text(tests); !ok {
+		return &engine.Error{Code: engine.CodeScript, Op: script, Err: fmt.Errorf("there is no %s beside it, which says what its API is like", tests), Hint: "write one with certify = {…}, as docs/testing.md shows, or name a recording with --case"}
+	}
+	return nil
 }
 
 // apiOf is the API that a file of tests declares, or that its answers show.

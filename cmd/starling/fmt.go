@@ -178,7 +178,7 @@ func starFiles(args []string) ([]string, error) {
 		info, err := os.Stat(arg)
 		switch {
 		case err != nil:
-			return nil, &failure{exitWrong, err}
+			return nil, &failure{exitWrong, fmt.Errorf("%w (name a script or a folder of scripts that is there)", err)}
 		case !info.IsDir():
 			files = append(files, arg)
 			continue

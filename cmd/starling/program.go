@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"starling/cmd/internal/problem"
 	"starling/engine"
 )
@@ -51,7 +53,7 @@ func run(ctx context.Context, args []string, p program) int {
 	command, err := root.ExecuteContextC(ctx)
 	failed, ok := errors.AsType[*failure](err)
 	if err != nil && !ok { // only cobra returns anything else, when it does not understand the command line
-		failed = &failure{exitUsage, fmt.Errorf("%s: %s\nsee: %[1]s --help", command.CommandPath(), strings.TrimSpace(err.Error()))}
+		failed = &failure{exitUsage, fmt.Errorf("%s: %s%s\nsee: %[1]s --help", command.CommandPath(), strings.TrimSpace(err.Error()), nearCommand(command, err))}
 	}
 	if p.asJSON || wantsJSON(args) {
 		p.finishJSON(failed)
@@ -62,6 +64,17 @@ func run(ctx context.Context, args []string, p program) int {
 		return exitOK
 	}
 	return failed.code
+}
+
+// nearCommand names the command that an unknown one is like.
+func nearCommand(parent *cobra.Command, err error) string {
+	rest, unknown := strings.CutPrefix(err.Error(), `unknown command "`)
+	name, _, _ := strings.Cut(rest, `"`)
+	parent.SuggestionsMinimumDistance = 2
+	if near := parent.SuggestionsFor(name); unknown && len(near) > 0 {
+		return "; did you mean " + near[0] + "?"
+	}
+	return ""
 }
 
 // A failure ends the program with an exit code. Commands return nothing else, so that mistakes in the

@@ -99,6 +99,9 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	pulled, err := engine.PullOnce(ctx, config, service, o, once)
 	enough := context.Cause(ctx) == errEnough
 	err = pullFailure(ctx, err, screen, f)
+	if err == nil && kept.failed != nil {
+		err = &failure{exitOther, fmt.Errorf("--record: %w", kept.failed)}
+	}
 	if p.asJSON {
 		a := pullAnswer{OK: err == nil, Service: service, PullStats: pulled.PullStats, More: screen.count - screen.shown, Stopped: enough, Kept: f.commit,
 			Before: pulled.Before, After: pulled.After, Recorded: append([]string{}, kept.written...), Problems: p.problems(err)}

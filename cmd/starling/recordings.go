@@ -33,6 +33,7 @@ type recordings struct {
 	mu      sync.Mutex
 	config  engine.Recordings
 	written []string
+	failed  error // why the last one was not written
 }
 
 func (p *program) newRecordings(config *engine.Config, to string, log *slog.Logger) *recordings {
@@ -73,6 +74,9 @@ func (r *recordings) keep(t *engine.Tape) {
 	}
 	file, err := r.write(t, dir, config)
 	if err != nil {
+		r.mu.Lock()
+		r.failed = err
+		r.mu.Unlock()
 		r.log.Warn("the recording of a pull is not kept", string(engine.KeyCollector), t.Collector, "error", r.redactor.Redact(err.Error()))
 		return
 	}

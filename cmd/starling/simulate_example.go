@@ -21,7 +21,7 @@ func (p *program) simulateExample(ctx context.Context, f simulateFlags) error {
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
-		return &failure{exitOther, err}
+		return &failure{exitOther, fmt.Errorf("%w (--listen takes another address; with port 0 any that is free)", err)}
 	}
 	defer l.Close()
 	address := "http://" + l.Addr().String() + "/v1/alerts"

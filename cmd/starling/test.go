@@ -96,7 +96,7 @@ func (p *program) test(ctx context.Context, patterns []string, f testFlags) erro
 	case failed:
 		return &failure{code: exitWrong}
 	case tests == 0:
-		return &failure{exitWrong, errors.New("no tests: no test_*(t) in a file *_test.star matches")}
+		return &failure{exitWrong, noTests(sources, patterns, f.dir == "")}
 	}
 	return nil
 }
@@ -201,6 +201,18 @@ func testFiles(sources *engine.Sources, builtin bool, patterns []string) ([]stri
 		}
 	}
 	return files, nil
+}
+
+// noTests says that no test was chosen, and what there is to choose from.
+func noTests(sources *engine.Sources, patterns []string, builtin bool) error {
+	files, err := testFiles(sources, builtin, nil)
+	switch {
+	case err != nil || len(files) == 0:
+		return errors.New("no tests: there is no file *_test.star (name the folder with --scripts; starling init writes a script with its test)")
+	case len(patterns) > 0:
+		return fmt.Errorf("no tests: nothing matches %s; there are: %s", strings.Join(patterns, " "), strings.Join(files, ", "))
+	}
+	return fmt.Errorf("no tests: no function test_*(t) is chosen in %s", strings.Join(files, ", "))
 }
 
 func (p *program) newFileResult(r engine.TestResults) testreport.File {

@@ -23,7 +23,7 @@ const maxFile = 1 << 30
 func ReadFile(name string) (*Case, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (starling pull SERVICE --record FILE makes a case)", err)
 	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s: %d bytes, a case may have %d", name, info.Size(), maxFile)
