@@ -13,7 +13,7 @@ func openBadger(dir string) (*badger.DB, error) { return openBadgerWith(dir, dir
 func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 	memory := int64(memTable)
 	if dir == "" {
-		memory *= 2 // chunks go through it too
+		memory = 16 << 20 // chunks go through it too
 	}
 	o := badger.DefaultOptions(dir).
 		WithInMemory(dir == "").
@@ -25,8 +25,10 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(6).
-		WithBaseTableSize(4 << 20).
-		WithCompression(options.None). // chunks are compressed already
+		WithValueThreshold(min(memory/8, 1<<20)). // what is larger is in the value log; Badger takes no more
+		WithBaseTableSize(2 << 20).
+		WithBlockSize(blockBytes + 1<<10). // for one value of keys: what does not fit takes three times its room while tables are made
+		WithCompression(options.None).     // chunks are compressed already
 		WithBlockCacheSize(0).
 		WithValueLogFileSize(64 << 20).
 		WithNumCompactors(2).

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,7 +49,11 @@ func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 		return context.Cause(ctx)
 	}
 	// From here on the commit happens or not whatever the context says, so wait for the answer.
-	if err := <-c.done; err != nil {
+	switch err := <-c.done; {
+	case errors.Is(err, badger.ErrTxnTooBig):
+		return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("its events are of %d different hours, which is too much for one commit", len(c.seen)),
+			Hint: "call checkpoint.commit more often, or pull shorter ranges; nothing of it was kept"}
+	case err != nil:
 		return storeError("commit", err, "nothing of it was kept; check the disk's free space and health")
 	}
 	return nil

@@ -49,10 +49,10 @@ const (
 
 	storeVersion = 3 // 1 had no numbers of transactions, and no witness; 2 no segments
 
-	memTable   = 8 << 20       // what is in it is mapped twice: with 16 MiB the process takes 9 MiB more, with 4 no less
+	memTable   = 6 << 20       // in memory, mapped, and once more while a table is made of it
 	txnBytes   = memTable / 10 // Badger refuses transactions near 15 % of the memtable
 	txnEntries = 5000
-	blockBytes = 256 << 10 // of remembered keys in one value
+	blockBytes = 63 << 10 // of remembered keys in one value
 )
 
 // A Store keeps cursors, remembered keys and the outbox in one Badger database. A commit that returned
@@ -149,7 +149,7 @@ func openWith(o storeOptions) (*Store, error) {
 		s.witness.close()
 		return nil, err
 	}
-	// Values of a MiB and more, which only very large events make, lie in files that nothing else gives back.
+	// Values of 768 KiB and more, which only very large events make, lie in files that nothing else gives back.
 	if dir != "" {
 		for db.RunValueLogGC(0.5) == nil {
 		}

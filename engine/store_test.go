@@ -104,78 +104,6 @@ func TestCommitIsAllOrNothingAcrossRestarts(t *testing.T) {
 	}
 }
 
-func TestLargeCommitIsOneStep(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
-	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
-	// Random-looking bodies do not compress, so this takes many transactions.
-	noise := make([]byte, 4096)
-	for i := range 4000 {
-		for j := range noise {
-			noise[j] = byte('0' + (i*7919+j*j*31+j)%75)
-		}
-		stage(t, p, fmt.Sprintf("%d %s", i, noise))
-	}
-	for i := range 300_000 {
-		p.Seen(time.Unix(7200, 0), Key{byte(i), byte(i >> 8), byte(i >> 16), 9})
-	}
-	if err := p.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	s = openStore(t, dir)
-	defer s.Close()
-	if got := outboxBodies(t, s, "out"); len(got) != 4000 || !strings.HasPrefix(got[3999], "3999 ") {
-		t.Errorf("got %d events", len(got))
-	}
-	if keys, err := s.seen("in/1/svc", 2); keys.len() != 300_000 || err != nil {
-		t.Errorf("got %d remembered keys, %v", keys.len(), err)
-	}
-}
-
-func TestLeftoversOfACommitThatDidNotHappenAreDropped(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
-	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
-	stage(t, p, "kept")
-	if err := p.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	// A crash after the chunks and before the head: the chunk is there, and nothing says so.
-	w := chunkWriter{}
-	w.add(testTable, time.Time{}, []byte("torn"))
-	chunk := w.seal()
-	stampChunk(chunk, time.Now(), trace.SpanContext{})
-	err := s.db.Update(func(txn *badger.Txn) error {
-		return errors.Join(txn.Set(chunkKey(s.head), chunk), txn.Set(blockKey(s.block), make([]byte, 16)))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	s = openStore(t, dir)
-	defer s.Close()
-	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept"}) {
-		t.Errorf("outbox: got %q", got)
-	}
-	p = NewPull(t.Context(), testEnv(t, s), "in/1/svc")
-	stage(t, p, "next")
-	if err := p.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept", "next"}) {
-		t.Errorf("outbox: got %q", got)
-	}
-}
-
 func TestEachSinkHasItsOwnTail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -346,17 +274,6 @@ func TestManyBucketsAreForgottenInOneGo(t *testing.T) {
 	}
 	if left, err := s.seenHours("in/1/svc"); len(left) != 0 || err != nil {
 		t.Errorf("%d hours are left, %v", len(left), err)
-	}
-}
-
-func TestHugeCursorHurtsOnlyItsOwner(t *testing.T) {
-	t.Parallel()
-	s := openStore(t, "")
-	defer s.Close()
-	p := NewPull(t.Context(), testEnv(t, s), "in/1/a")
-	p.SetCursor("c", json.RawMessage(`"`+strings.Repeat("x", 100_000)+`"`))
-	if err := p.Commit(); CodeOf(err, "") != CodeTooLarge || !strings.Contains(err.Error(), "cursor c") {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -167,11 +167,11 @@ func (t *ledgerTool) coverage(args []string, between timeRange, now time.Time, s
 			fmt.Fprintln(out)
 		}
 		var text strings.Builder
-		c.printHead(&text)
+		c.printHead(&text, screen)
 		if strip {
 			c.printStrip(&text, screen)
 		} else {
-			c.printTable(&text)
+			c.printTable(&text, screen)
 		}
 		if _, err := io.WriteString(out, text.String()); err != nil {
 			return &failure{exitOther, err}

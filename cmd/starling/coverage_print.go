@@ -7,10 +7,12 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"starling/cmd/internal/layout"
 )
 
 // printHead says how much of the range is complete.
-func (c *covered) printHead(w io.Writer) {
+func (c *covered) printHead(w io.Writer, s screen) {
 	fmt.Fprintln(w, printable(c.Collector))
 	if !c.From.Before(c.To) {
 		fmt.Fprintln(w, "  no ledger: it has not pulled yet, or its script pulls without checkpoint.sweeps and checkpoint.windows")
@@ -20,7 +22,7 @@ func (c *covered) printHead(w io.Writer) {
 	if !c.Complete {
 		share = fmt.Sprintf("%d%% complete", min(int(c.Share*100), 99))
 	}
-	fmt.Fprintf(w, "  %s to %s UTC: %s\n", moment(c.From), moment(c.To), share)
+	fmt.Fprintln(w, layout.Fill("  ", fmt.Sprintf("%s to %s UTC: %s", moment(c.From), moment(c.To), share), s.fill))
 	if !c.Settled.IsZero() {
 		fmt.Fprintf(w, "  settled up to %s\n", moment(c.Settled))
 	}
@@ -36,7 +38,7 @@ func (c *covered) printHead(w io.Writer) {
 
 // printTable lists the intervals, and below each that is not complete why, and what to do. Columns in which
 // nothing would stand are left out.
-func (c *covered) printTable(w io.Writer) {
+func (c *covered) printTable(w io.Writer, s screen) {
 	if len(c.Intervals) == 0 {
 		return
 	}
@@ -67,18 +69,45 @@ func (c *covered) printTable(w io.Writer) {
 	}
 	t.Flush()
 	lines := strings.SplitAfter(text.String(), "\n")
+	if s.fill > 0 && layout.Cells(lines[1]) > s.fill {
+		c.printNarrow(w, s)
+		return
+	}
 	io.WriteString(w, lines[0]+lines[1])
 	for i, x := range c.Intervals {
 		io.WriteString(w, lines[i+2])
-		c.printReason(w, x)
+		x.printReason(w, s)
+	}
+}
+
+// printNarrow is printTable where a row does not fit into a line.
+func (c *covered) printNarrow(w io.Writer, s screen) {
+	for _, x := range c.Intervals {
+		text := fmt.Sprintf("%d rows, %d events", x.Rows, x.Events)
+		if x.Rows == 0 && x.State >= swept {
+			text = fmt.Sprintf("%d events", x.Events)
+		}
+		if x.Late > 0 {
+			text += fmt.Sprintf(", %d late", x.Late)
+		}
+		if x.Aside > 0 {
+			text += fmt.Sprintf(", %d set aside", x.Aside)
+		}
+		fmt.Fprintf(w, "\n%s  %s\n  to %s\n%s\n", moment(x.From), standings[x.State].name, moment(x.To), layout.Fill("    ", text, s.fill))
+		x.printReason(w, s)
 	}
 }
 
 // printReason says why x is not complete, and what to do.
-func (c *covered) printReason(w io.Writer, x interval) {
-	if x.State != complete {
-		fmt.Fprintf(w, "    why: %s\n    do:  %s\n", x.Why, x.Do)
+func (x *interval) printReason(w io.Writer, s screen) {
+	if x.State == complete {
+		return
 	}
+	fmt.Fprintln(w, layout.Fill("    why: ", x.Why, s.fill))
+	if strings.HasPrefix(x.Do, "starling ") { // a command is to be copied, so it is one line
+		s.fill = 0
+	}
+	fmt.Fprintln(w, layout.Fill("    do:  ", x.Do, s.fill))
 }
 
 // printStrip draws the range, a day or an hour to a line, and says below what is not complete for a
@@ -121,18 +150,20 @@ func (c *covered) printStrip(w io.Writer, s screen) {
 		last = cells
 	}
 	skipped()
-	fmt.Fprintf(w, "\n%*sa character is %s, and shows the worst of it; times are UTC\n", ruler.label, "", ageText(ruler.cell()))
+	indent := strings.Repeat(" ", ruler.label)
+	fmt.Fprintf(w, "\n%s\n", layout.Fill(indent, fmt.Sprintf("a character is %s, and shows the worst of it; times are UTC", ageText(ruler.cell())), s.fill))
 	for v := range standings {
 		if seen[standing(v)] {
 			x := cell{standing(v), true}
-			fmt.Fprintf(w, "%*s%s  %s\n", ruler.label, "", s.draw([]cell{x}), standings[v].legend)
+			legend, is := layout.Fill(indent+"?  ", standings[v].legend, s.fill), s.draw([]cell{x})
+			fmt.Fprintln(w, strings.Replace(legend, "?", is, 1))
 		}
 	}
-	c.printTroubles(w)
+	c.printTroubles(w, s)
 }
 
 // printTroubles lists what a person may have to see to.
-func (c *covered) printTroubles(w io.Writer) {
+func (c *covered) printTroubles(w io.Writer, s screen) {
 	first := true
 	for _, x := range c.Intervals {
 		if x.State < failing && (x.State != unasked || x.To.After(c.Settled)) {
@@ -142,7 +173,7 @@ func (c *covered) printTroubles(w io.Writer) {
 			fmt.Fprintln(w)
 		}
 		first = false
-		fmt.Fprintf(w, "%s to %s  %s\n", moment(x.From), moment(x.To), standings[x.State].name)
-		c.printReason(w, x)
+		fmt.Fprintln(w, layout.Fill("", fmt.Sprintf("%s to %s  %s", moment(x.From), moment(x.To), standings[x.State].name), s.fill))
+		x.printReason(w, s)
 	}
 }

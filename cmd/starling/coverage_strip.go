@@ -87,17 +87,21 @@ func (r ruler) head() string {
 
 // A screen is what a chart is drawn on.
 type screen struct {
-	width  int
+	width  int // of a chart
+	fill   int // where texts are broken; 0: nowhere, as in a pipe
 	colour bool
 }
 
 // screenOf takes the width that COLUMNS says, else that of the terminal, else 80.
 func screenOf(p *program) screen {
-	s := screen{width: 80, colour: isTerminal(p.stdout) && p.getenv("NO_COLOR") == ""}
+	s := screen{width: 80, colour: p.colours()}
 	if n, err := strconv.Atoi(p.getenv("COLUMNS")); err == nil && n > 0 {
 		s.width = n
 	} else if n := terminalWidth(p.stdout); n > 0 {
 		s.width = n
+	}
+	if isTerminal(p.stdout) {
+		s.fill = s.width
 	}
 	return s
 }

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"starling/cmd/internal/layout"
 	"starling/cmd/internal/sim"
 	"starling/engine"
 )
@@ -58,6 +60,7 @@ type demo struct {
 	service *service
 	from    time.Time // when the first row was received
 	shown   map[string]time.Time
+	lines   int // of progress since something else was said
 }
 
 const (
@@ -162,25 +165,6 @@ func (d *demo) start(ctx context.Context, log io.Writer) error {
 	return err
 }
 
-func (d *demo) invite() {
-	script, log, status := filepath.Join(d.dir, "scripts", d.name+".star"), filepath.Join(d.dir, "starling.log"), "http://"+d.service.listen+"/status"
-	d.say(demoReady{"ready", d.world.ConfigFile(), script, log, status}, `A simulated Microsoft makes %.0f rows a second, and a simulated Devo takes them. Answers and rows are
-what Microsoft has given so far, pulled is what is committed to disk, a window at a time, and delivered what Devo has.
-
-  configuration  %s
-  script         %s
-  log            %s
-  status         %s   (also /metrics, /readyz)
-
-Edit the script while this runs: in lib/message_trace.star, for example, add
-
-    "Starling": "was here",
-
-to the fields of %s. Or break it, and see what the log says while the old one goes on.
-
-`, d.rate, d.world.ConfigFile(), script, log, status, map[string]string{sim.ReportService: "light", sim.GraphService: "graph"}[d.name])
-}
-
 // watch shows progress until the time is up, or ctx ends.
 func (d *demo) watch(ctx context.Context, began time.Time) {
 	end := time.After(time.Until(began.Add(d.duration)))
@@ -199,44 +183,10 @@ func (d *demo) watch(ctx context.Context, began time.Time) {
 	}
 }
 
-// show prints a line of progress, and what was reloaded since the last one.
-func (d *demo) show(began time.Time, before int) (delivered int) {
-	s := d.service.engine.Status()
-	for _, r := range s.Reloads {
-		if !r.When.After(d.shown[r.Kind+r.Name]) {
-			continue
-		}
-		if d.shown == nil {
-			d.shown = map[string]time.Time{}
-		}
-		d.shown[r.Kind+r.Name] = r.When
-		line := demoReload{"reload", r.Error == "", r.Kind, r.Name, r.Version, r.Error}
-		if r.Error != "" {
-			d.say(line, "\n%s %s was refused, the old one goes on:\n%s\n\n", r.Kind, r.Name, r.Error)
-			continue
-		}
-		d.say(line, "\n%s %s reloaded, version %s\n\n", r.Kind, r.Name, r.Version)
-	}
-	c, delivered := s.Collectors[0], d.world.Devo.Counters().Events
-	m := d.world.Microsoft.Counters()
-	lag := "-"
-	if c.LagSeconds != nil {
-		lag = fmt.Sprintf("%.0fs", *c.LagSeconds)
-	}
-	seconds, rate := time.Since(began).Seconds(), float64(delivered-before)/demoTick.Seconds()
-	d.say(demoProgress{"progress", seconds, m.Pages, m.Rows, &c.Events, delivered, &rate, c.LagSeconds, &s.Outbox.Bytes, string(c.State), c.LastError},
-		"%4.0fs  answers %-4d rows %-7d pulled %-8d delivered %-8d %6.0f/s  lag %-6s outbox %-9s %s\n", seconds,
-		m.Pages, m.Rows, c.Events, delivered, rate, lag, sizeText(s.Outbox.Bytes), c.State)
-	if c.LastError != "" && !d.asJSON {
-		fmt.Fprintf(d.stdout, "\n%s\n\n", c.LastError)
-	}
-	return delivered
-}
-
 // settle waits until everything received by now has been pulled and delivered, and returns that moment.
 func (d *demo) settle(began time.Time) time.Time {
 	cutoff := time.Now().UTC()
-	d.say(demoTimeUp{"time_up", cutoff}, "\nThe time is up; what Microsoft has by now is still collected.\n")
+	d.say(demoTimeUp{"time_up", cutoff}, "\n%s", d.filled("The time is up; what Microsoft has by now is still collected."))
 	before := d.world.Devo.Counters().Events
 	for deadline := cutoff.Add(demoSettle); time.Now().Before(deadline); time.Sleep(demoTick) {
 		before = d.show(began, before)
@@ -270,11 +220,15 @@ func (d *demo) compare(cutoff time.Time) error {
 			missing, rows, extra, log)}
 	}
 	end.Problems = d.problems(err)
-	d.say(end, `
-Microsoft had   %d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly
-Devo got        %d events in %d connections, %d of them confirmed
-The difference  %d missing, %d that nobody sent, %d twice
-Everything is in %s
-`, rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults, v.Events, v.Connections, v.Closed, missing, extra, duplicates, d.dir)
+	var text strings.Builder
+	for _, line := range [][2]string{
+		{"Microsoft had   ", fmt.Sprintf("%d rows until %s; it answered %d requests with %d pages, %d times with 429, %d times badly",
+			rows, cutoff.Format(time.TimeOnly), m.Requests, m.Pages, m.Throttled, m.Faults)},
+		{"Devo got        ", fmt.Sprintf("%d events in %d connections, %d of them confirmed", v.Events, v.Connections, v.Closed)},
+		{"The difference  ", fmt.Sprintf("%d missing, %d that nobody sent, %d twice", missing, extra, duplicates)},
+	} {
+		fmt.Fprintln(&text, layout.Fill(line[0], line[1], screenOf(d.program).fill))
+	}
+	d.say(end, "\n%sEverything is in %s\n", &text, d.dir)
 	return d.answered(err)
 }

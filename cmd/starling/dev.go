@@ -46,6 +46,9 @@ refresh token that a sign-in has used up.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if c.Flags().Changed("recording") && f.recording == "" {
+				return usage("--recording: name a case") // never the API instead
+			}
 			return p.dev(ctx, strings.Join(args, ""), f)
 		},
 	}
@@ -65,8 +68,14 @@ func (p *program) dev(ctx context.Context, what string, f devFlags) error {
 	if err != nil {
 		return err
 	}
+	p.devs.recall(s, what, f)
+	defer p.devs.remember(s, what, f)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if p.redraws(f) {
+		lines := max(heightOf(p.stdout.(*os.File)), 1) // what stands on the screen stays to be scrolled back to
+		fmt.Fprint(p.stdout, strings.Repeat("\n", lines-1), redrawn("the first pull goes on; Ctrl-C ends\n"))
+	}
 	n := 0
 	dev.Watch(ctx, s.Library, p.devFiles(f), func(changed time.Time) {
 		r := s.Pull(ctx, changed)
@@ -101,22 +110,30 @@ func (p *program) showDev(s *dev.Session, r *dev.Result, f devFlags) {
 		shown := r.Problem.Map(p.shown)
 		r.Problem = &shown
 	}
+	p.devs.bound(r)
 	if p.asJSON {
 		_ = p.printLine(r) // who does not read any more sees nothing
 		return
 	}
-	look, screen := dev.Look{Width: 100}, false
-	if out, ok := p.stdout.(*os.File); ok && isTerminal(out) && !f.plain {
-		screen = true
-		look = dev.Look{Width: widthOf(out), Height: heightOf(out) - 2, Color: p.getenv("NO_COLOR") == ""}
+	if !p.redraws(f) {
+		_, _ = io.WriteString(p.stdout, s.Text(r, dev.Look{Width: 100, Redact: p.redactor.Redact})+strings.Repeat("-", 20)+"\n") // who does not read any more sees nothing
+		return
 	}
-	text := p.redactor.Redact(s.Text(r, look))
-	if screen {
-		text = "\x1b[H\x1b[2J\x1b[3J" + text + "waiting for a save; Ctrl-C ends\n"
-	} else {
-		text += strings.Repeat("-", 20) + "\n"
+	look := dev.Look{Width: 80, Color: p.colours(), Redact: p.redactor.Redact}
+	if out := p.stdout.(*os.File); widthOf(out) > 0 {
+		look.Width, look.Height = widthOf(out), heightOf(out)-2
 	}
-	_, _ = io.WriteString(p.stdout, text) // who does not read any more sees nothing
+	_, _ = io.WriteString(p.stdout, redrawn(s.Text(r, look)+"waiting for a save; Ctrl-C ends\n"))
+}
+
+// redraws reports whether a result takes the place of the one before.
+func (p *program) redraws(f devFlags) bool {
+	return !f.plain && !p.asJSON && isTerminal(p.stdout) && p.getenv("TERM") != "dumb"
+}
+
+// redrawn writes a page over the last one, line by line: a screen that is emptied first would flicker.
+func redrawn(page string) string {
+	return "\x1b[H" + strings.ReplaceAll(page, "\n", "\x1b[K\n") + "\x1b[J"
 }
 
 func (p *program) devSession(what string, f devFlags) (*dev.Session, error) {

@@ -23,14 +23,14 @@ folder in which it is started, with your rights: files that its tools are told t
 files to update, are written.
 
 Without --live no tool uses the network: scripts are tried against tests and recordings. With it
-there is also the tool pull, which asks the real API with the credentials of the configuration, keeps nothing and
-delivers nothing, but shows the assistant events as they are.`,
+there is also the tool pull, and dev works without a recording: they ask the real API with the credentials of the
+configuration, keep nothing and deliver nothing, but show the assistant events as they are.`,
 		Example: `  starling mcp
   starling mcp --live`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.serveMCP(c.Context(), live) },
 	}
-	c.Flags().BoolVar(&live, "live", false, "offer the tool pull, which asks real APIs")
+	c.Flags().BoolVar(&live, "live", false, "have the tools pull and dev ask real APIs")
 	return c
 }
 
@@ -49,15 +49,24 @@ func (p *program) serveMCP(ctx context.Context, live bool) error {
 		}, "test", "--json")
 	addTool(s, p, "replay", "Runs recordings of pulls again, offline, and says what differs in requests, events and cursors; with the script that is edited now, what an edit changes.",
 		func(in replayInput) []string { return append(flags("script", in.Script), files(in.Cases)...) }, "replay", "--json")
+	p.devs = &devMemory{}
+	const gives = " gives: requests, the first rows beside their events, what changed in the events since the last call, cursors, steps, quotas, warnings, or the mistake with its line. At most 100 requests are listed; stats counts all."
+	if live {
+		addTool(s, p, "dev", "Says what a pull of a script, as it is now, against a recording or the real API"+gives+" Keeps nothing, delivers nothing.",
+			devLiveInput.args, "dev", "--json", "--saves=1")
+	} else {
+		addTool(s, p, "dev", "Says what a pull of a script, as it is now, against a recording"+gives,
+			devInput.args, "dev", "--json", "--saves=1")
+	}
 	addTool(s, p, "certify", "Breaks the API that the tests of a script declare in many ways, and says what the script then loses, repeats or dies of, with lines.",
 		func(in certifyInput) []string { return append(flags("only", in.Only), files([]string{in.Script})...) }, "certify", "--json")
 	addTool(s, p, "docs", "The manual: of a builtin such as checkpoint.windows, of a value such as client.pages, of a script and its settings; or what has all the words of a search in it.",
 		func(in docsInput) []string { return append(flags("search", in.Search), files(in.names())...) }, "docs", "--json")
 	if live {
-		addTool(s, p, "pull", "Pulls once from the real API, keeps nothing, delivers nothing, and shows the first events, a line of JSON for each.",
+		addTool(s, p, "pull", "Pulls once from the real API, keeps nothing, delivers nothing, and shows the first events, and then what it did, a line of JSON for each.",
 			func(in pullInput) []string {
 				return slices.Concat(flags("config", in.Config), flags("limit", fmt.Sprint(max(1, min(in.Limit, 50)))), files([]string{in.Service}))
-			}, "pull", "--fresh", "--format=json")
+			}, "pull", "--fresh", "--json")
 	}
 	if err := s.Run(ctx, &mcp.StdioTransport{}); err != nil && ctx.Err() == nil {
 		return &failure{exitOther, fmt.Errorf("mcp: %w", err)}
@@ -163,7 +172,7 @@ const maxMCPOutput = 256 << 10
 func addTool[In any](s *mcp.Server, p *program, name, description string, args func(In) []string, command ...string) {
 	mcp.AddTool(s, &mcp.Tool{Name: name, Description: description}, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, mcpResult, error) {
 		var stdout, stderr bytes.Buffer
-		code := run(ctx, slices.Concat(command, args(in)), program{stdout: &stdout, stderr: &stderr, getenv: p.getenv})
+		code := run(ctx, slices.Concat(command, args(in)), program{stdout: &stdout, stderr: &stderr, getenv: p.getenv, devs: p.devs})
 		r := mcpResult{ExitCode: code, Messages: clipped(stderr.String())}
 		r.Output = structured(clipped(stdout.String()))
 		return nil, r, nil
@@ -193,5 +202,13 @@ func clipped(text string) string {
 	if len(text) <= maxMCPOutput {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxMCPOutput], "") + fmt.Sprintf("\n… %d more bytes: ask for less", len(text)-maxMCPOutput)
+	return clippedTo(text, maxMCPOutput) + ": ask for less"
+}
+
+// clippedTo cuts a text to so many bytes, and says how many there were more.
+func clippedTo(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + fmt.Sprintf("\n… %d more bytes", len(text)-most)
 }

@@ -92,7 +92,7 @@ func TestMCPSession(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"certify", "check", "docs", "fmt", "lint", "replay", "test"}; !slices.Equal(names, want) {
+	if want := []string{"certify", "check", "dev", "docs", "fmt", "lint", "replay", "test"}; !slices.Equal(names, want) {
 		t.Errorf("got the tools %q, want %q: none that uses the network", names, want)
 	}
 
@@ -119,6 +119,7 @@ func TestMCPSession(t *testing.T) {
 	if code != exitOK || !strings.Contains(output, "empty-page") {
 		t.Errorf("certify: %d %s", code, output)
 	}
+	devSaves(t, session, dir)
 	code, output, messages := callTool(t, session, "replay", map[string]any{"cases": []string{"none.case"}})
 	if code == exitOK || !strings.Contains(output+messages, "none.case") {
 		t.Errorf("replay: %d %s %s", code, output, messages)
@@ -137,6 +138,90 @@ func TestMCPSession(t *testing.T) {
 	}
 }
 
+// pulledScript asks for rows, and keeps a cursor.
+const pulledScript = `"""Rows."""
+
+api = http.client(config.url("base_url", default = None))
+table = devo.table("my.app.pulled", fields.map({"name": field("who")}))
+
+def pull():
+    devo.send(table, api.get("/rows").json())
+    checkpoint.set("last", 2)
+`
+
+// A devAnswer is what the tool dev says.
+type devAnswer struct {
+	OK       bool
+	Problem  struct{ Line int }
+	Requests []struct {
+		Status int
+		From   string
+	}
+	Stats         struct{ Rows, Events, Steps int }
+	Before, After map[string]int
+	First         []struct{ Row, Event string }
+	Changes       struct {
+		First  bool
+		Added  int
+		Fields []struct{ Name, Was, Is string }
+	}
+}
+
+func callDev(t *testing.T, session *mcp.ClientSession, arguments map[string]any) (a devAnswer) {
+	t.Helper()
+	code, output, messages := callTool(t, session, "dev", arguments)
+	if err := json.Unmarshal([]byte(output), &a); err != nil || code != exitOK {
+		t.Fatalf("dev: %d %v %s %s", code, err, output, messages)
+	}
+	return a
+}
+
+// devSaves edits a script, and asks after each save what a recording gives with it.
+func devSaves(t *testing.T, session *mcp.ClientSession, dir string) {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `[{"n":1,"who":"a"},{"n":2,"who":"b"}]`)
+	}))
+	other := t.TempDir()
+	writeTree(t, other, map[string]string{"scripts/pulled.star": pulledScript, "config.yaml": mcpConfig("pulled", api.URL)})
+	recording := filepath.Join(dir, "pulled.case")
+	if code, _, stderr := asks(t, "pull", "pulled", "--config", filepath.Join(other, "config.yaml"), "--fresh", "--record", recording); code != exitOK {
+		t.Fatal(stderr)
+	}
+	api.Close() // from now on nobody can be asked
+	script, arguments := "scripts/pulled.star", map[string]any{"recording": "pulled.case", "script": "scripts/pulled.star", "first": 1}
+	save := func(text string) devAnswer {
+		writeTree(t, dir, map[string]string{script: text})
+		return callDev(t, session, arguments)
+	}
+	a := save(pulledScript)
+	if !a.OK || !a.Changes.First || a.Stats.Rows != 2 || a.Stats.Events != 2 || a.Stats.Steps == 0 || a.After["last"] != 2 {
+		t.Errorf("dev: %+v", a)
+	}
+	if len(a.Requests) != 1 || a.Requests[0].Status != http.StatusOK || a.Requests[0].From != "recording" {
+		t.Errorf("dev asked for %+v", a.Requests)
+	}
+	if len(a.First) != 1 || !strings.Contains(a.First[0].Row, `"who":"a"`) || a.First[0].Event != `{"name":"a"}` {
+		t.Errorf("dev shows %+v", a.First)
+	}
+	if a = save(strings.Replace(pulledScript, `"name"`, `"person"`, 1)); a.Changes.First || a.Changes.Added != 2 || len(a.Changes.Fields) != 2 || a.Changes.Fields[0].Name != "name" {
+		t.Errorf("dev after an edit: %+v", a.Changes)
+	}
+	if a = save(strings.Replace(pulledScript, "field(", "feild(", 1)); a.OK || a.Problem.Line != 4 {
+		t.Errorf("dev of a broken script: %+v", a)
+	}
+	if a = save(pulledScript); !a.OK || a.Changes.First || a.Changes.Added != 2 {
+		t.Errorf("dev of the mended script is compared with the last one that worked: %+v", a.Changes)
+	}
+	if code, output, _ := callTool(t, session, "dev", map[string]any{"recording": "", "script": "pulled"}); code != exitUsage || !strings.Contains(output, "name a case") {
+		t.Errorf("dev without a recording: %d %s", code, output)
+	}
+}
+
+func mcpConfig(service, url string) string {
+	return "globals: {name: example, id: 1}\ninputs:\n  example:\n    id: 1\n    enabled: true\n    services:\n      " + service + ": {request_period_in_seconds: 60, base_url: '" + url + "'}\noutputs:\n  out: {type: console}\n"
+}
+
 // TestMCPLive: only with --live there is a tool that uses the network.
 func TestMCPLive(t *testing.T) {
 	t.Parallel()
@@ -147,7 +232,7 @@ func TestMCPLive(t *testing.T) {
 	dir := t.TempDir()
 	writeTree(t, dir, map[string]string{
 		"scripts/example.star": "\"\"\"An example.\"\"\"\n\napi = http.client(config.url(\"base_url\", default = None))\ntable = devo.table(\"my.app.example\", fields.map({}, rest = fields.keep))\n\ndef pull():\n    devo.send(table, api.get(\"/rows\").json())\n    checkpoint.commit()\n",
-		"config.yaml":          "globals: {name: example, id: 1}\ninputs:\n  example:\n    id: 1\n    enabled: true\n    services:\n      example: {request_period_in_seconds: 60, base_url: '" + api.URL + "'}\noutputs:\n  out: {type: console}\n",
+		"config.yaml":          mcpConfig("example", api.URL),
 	})
 	session := mcpSession(t, dir, "--live")
 	code, output, messages := callTool(t, session, "pull", map[string]any{"service": "example", "limit": 2})
@@ -155,6 +240,14 @@ func TestMCPLive(t *testing.T) {
 		if code != exitOK || !strings.Contains(output, want) {
 			t.Errorf("pull: %d %s %s, want %s in it", code, output, messages, want)
 		}
+	}
+	for _, what := range []string{"example", "scripts/example.star"} {
+		if a := callDev(t, session, map[string]any{"script": what}); !a.OK || len(a.Requests) != 1 || a.Requests[0].From != "api" || a.Stats.Events != 2 {
+			t.Errorf("dev: %+v", a)
+		}
+	}
+	if code, output, _ := callTool(t, session, "dev", map[string]any{"script": "nothing"}); code != exitOK || !strings.Contains(output, "there are: example/1/example") {
+		t.Errorf("dev of a service that is not there: %d %s", code, output)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "state")); err == nil {
 		t.Error("it has kept state")

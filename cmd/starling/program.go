@@ -36,6 +36,8 @@ type program struct {
 
 	internal *engine.InternalEvents // of the log that newLogger made
 
+	devs *devMemory // what dev compares with; nil: with what it has seen itself
+
 	asJSON bool // the flag --json
 	answer any  // what the command has to say, with --json
 }

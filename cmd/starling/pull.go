@@ -86,7 +86,7 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// What is committed must reach the outputs: an event that was only shown would be lost.
-	screen := &terminal{out: p.stdout, line: line, bold: isTerminal(p.stdout) && p.getenv("NO_COLOR") == "", limit: f.limit, stop: cancel}
+	screen := &terminal{out: p.stdout, line: line, bold: p.colours(), limit: f.limit, stop: cancel}
 	if !f.commit && !f.toOutputs {
 		once.Sinks = map[string]engine.Sink{"terminal": screen}
 	}

@@ -98,3 +98,8 @@ func isTerminal(w io.Writer) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
+
+// colours reports whether what is printed may be coloured: on a terminal, unless somebody does not want it.
+func (p *program) colours() bool {
+	return isTerminal(p.stdout) && p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb"
+}

@@ -16,7 +16,9 @@ type Changes struct {
 	Removed int  `json:"removed"`
 	// Fields are those that differ, if there are as many events as before.
 	Fields []FieldChange `json:"fields,omitempty"`
-	Diff   string        `json:"diff,omitempty"`
+	// Compared is how many of the events that differ were looked at for Fields.
+	Compared int    `json:"compared,omitempty"`
+	Diff     string `json:"diff,omitempty"`
 }
 
 // A FieldChange is a field of events that has another value, with one of them. An empty text means that the field is not there.
@@ -46,7 +48,7 @@ func changesTo(before, now string) Changes {
 		}
 	}
 	if c.Added == c.Removed {
-		c.Fields = fieldChanges(strings.Split(before, "\n"), strings.Split(now, "\n"))
+		c.Fields, c.Compared = fieldChanges(strings.Split(before, "\n"), strings.Split(now, "\n"))
 	}
 	return c
 }
@@ -54,17 +56,16 @@ func changesTo(before, now string) Changes {
 // mostCompared is how many events are looked at field by field.
 const mostCompared = 500
 
-func fieldChanges(before, now []string) []FieldChange {
-	var list []FieldChange
+func fieldChanges(before, now []string) (list []FieldChange, compared int) {
 	places := map[string]int{}
-	compared := 0
 	for i := range min(len(before), len(now)) {
 		if before[i] == now[i] {
 			continue
 		}
-		if compared++; compared > mostCompared {
+		if compared == mostCompared {
 			break
 		}
+		compared++
 		a, b := fieldsIn(before[i]), fieldsIn(now[i])
 		for _, name := range append(sortedNames(a), sortedNames(b)...) {
 			was, is := string(a[name]), string(b[name])
@@ -82,7 +83,7 @@ func fieldChanges(before, now []string) []FieldChange {
 			delete(a, name)
 		}
 	}
-	return list
+	return list, compared
 }
 
 // fieldsIn are the fields of an event in its line.

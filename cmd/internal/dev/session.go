@@ -27,6 +27,9 @@ type Session struct {
 	good *Result // the last one that worked
 }
 
+// Follow has the next result compared with the last one of another session that worked.
+func (s *Session) Follow(before *Session) { s.good = before.good }
+
 // Watching is what a pull is watched with.
 type Watching struct {
 	Observe engine.Observer

@@ -5,16 +5,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"unicode"
+
+	"starling/cmd/internal/layout"
 )
 
 // A Look is how a result is shown.
 type Look struct {
-	Width  int  // columns; at least 40
+	Width  int  // columns
 	Height int  // lines; 0 for any number
 	Color  bool // bold, red and green
+	// Redact takes secrets out of a text; it has them whole, before anything is cut.
+	Redact func(string) string
 }
 
 const (
@@ -25,7 +30,7 @@ const (
 
 // Text shows a result. Good is the last one that worked, if this one did not.
 func (s *Session) Text(r *Result, look Look) string {
-	look.Width = max(look.Width, 40)
+	look.Width = max(look.Width, 20)
 	p := &printer{look: look}
 	p.head(r)
 	if !r.OK {
@@ -42,21 +47,19 @@ func (s *Session) Text(r *Result, look Look) string {
 	p.requests(r)
 	p.checkpoint(r)
 	for _, w := range r.Warnings {
-		for i, part := range wrapped(w, p.look.Width-12) {
-			p.line("%-12s%s", []string{"warning", ""}[min(i, 1)], part)
-		}
+		p.lines("", "warning     ", w)
 	}
 	p.events(r)
-	return firstLines(p.b.String(), look.Height)
+	return firstLines(p.b.String(), look)
 }
 
-// firstLines are as many as fit into a height.
-func firstLines(text string, n int) string {
-	lines := strings.SplitAfter(text, "\n")
+// firstLines are as many as fit.
+func firstLines(text string, look Look) string {
+	lines, n := strings.SplitAfter(text, "\n"), look.Height
 	if n <= 0 || len(lines) <= n {
 		return text
 	}
-	return strings.Join(lines[:n-1], "") + fmt.Sprintf("and %d more lines; a larger terminal or --plain shows them\n", len(lines)-n)
+	return strings.Join(lines[:n-1], "") + layout.Fit(fmt.Sprintf("and %d more lines; --plain or a larger terminal shows them", len(lines)-n), look.Width) + "\n"
 }
 
 type printer struct {
@@ -67,8 +70,15 @@ type printer struct {
 // line prints a line, cut to the width.
 func (p *printer) line(format string, args ...any) { p.colored("", format, args...) }
 
+// lines prints a text with something before it, on as many lines as it takes.
+func (p *printer) lines(color, before, text string) {
+	for line := range strings.SplitSeq(layout.Fill(before, p.visible(text), p.look.Width), "\n") {
+		p.colored(color, "%s", line)
+	}
+}
+
 func (p *printer) colored(color, format string, args ...any) {
-	text := fit(fmt.Sprintf(format, args...), p.look.Width)
+	text := p.fit(strings.TrimRight(fmt.Sprintf(format, args...), " "), p.look.Width)
 	if p.look.Color && color != "" {
 		text = "\x1b[" + color + "m" + text + "\x1b[0m"
 	}
@@ -91,10 +101,19 @@ func (p *printer) head(r *Result) {
 }
 
 func (p *printer) problem(r *Result) {
-	for line := range strings.SplitSeq(strings.TrimRight(r.Problem.Text, "\n"), "\n") {
-		for _, part := range wrapped(line, p.look.Width-6) {
-			p.colored(red, "      %s", part)
+	lines := strings.Split(strings.TrimRight(r.Problem.Text, "\n"), "\n")
+	indent := p.look.Width // of the script's line and the caret below it
+	for _, line := range lines {
+		if n := len(line) - len(strings.TrimLeft(line, " ")); n > 0 {
+			indent = min(indent, n)
 		}
+	}
+	for _, line := range lines {
+		if code, ok := strings.CutPrefix(line, strings.Repeat(" ", indent)); ok { // a line of these is cut, or the caret would be elsewhere
+			p.colored(red, "          %s", code)
+			continue
+		}
+		p.lines(red, "      ", line)
 	}
 }
 
@@ -109,22 +128,52 @@ func (p *printer) numbers(r *Result) {
 }
 
 func (p *printer) requests(r *Result) {
-	p.colored(bold, "requests %d, sent again %d", r.Stats.Requests, r.Stats.Retries)
-	for i, q := range r.Requests {
-		if i == mostRequests {
-			p.line("  and %d more", len(r.Requests)-i)
-			break
-		}
+	shown := r.Requests[:min(len(r.Requests), mostRequests)]
+	host, to := hostOf(shown), ""
+	if host != "" {
+		to = ", to " + host
+	}
+	p.colored(bold, "requests %d, sent again %d%s", r.Stats.Requests, r.Stats.Retries, to)
+	var asked, whats []string
+	longest, room := 0, 0
+	for _, q := range shown {
 		what := fmt.Sprintf("%d, %d bytes, %.0f ms, %s", q.Status, q.Bytes, q.Millis, q.From)
 		if q.Status == 0 {
 			what = q.Error
 		}
-		room := max(p.look.Width-4-len(what), 20)
-		p.line("  %s  %s", pad(fit(q.Method+" "+q.URL, room), room), what)
+		asked, whats = append(asked, p.visible(q.Method+" "+strings.TrimPrefix(q.URL, host))), append(whats, what)
+		longest, room = max(longest, layout.Cells(what)), max(room, layout.Cells(asked[len(asked)-1]))
+	}
+	room = min(room, max(p.look.Width-4-longest, 20))
+	for i := range shown { // the end of a URL is what tells pages apart
+		p.line("  %s  %s", layout.Pad(layout.FitMiddle(asked[i], room), room), whats[i])
+	}
+	if more := len(r.Requests) - len(shown); more > 0 {
+		p.line("  and %d more", more)
 	}
 	for _, q := range r.Quotas {
-		p.line("quota       %s: %d of %d in %s", q.Name, q.Used, q.Of, q.Per)
+		p.line("quota       %s: %d of %d in %s", q.Name, q.Used, q.Of, duration.Replace(q.Per))
 	}
+}
+
+// duration leaves out of one what is 0.
+var duration = strings.NewReplacer("h0m0s", "h", "m0s", "m")
+
+// hostOf is the scheme and host of all requests, if they have but one.
+func hostOf(all []Request) string {
+	host := ""
+	for i, q := range all {
+		u, err := url.Parse(q.URL)
+		if err != nil || u.Host == "" {
+			return ""
+		}
+		if h := u.Scheme + "://" + u.Host; i == 0 {
+			host = h
+		} else if h != host {
+			return ""
+		}
+	}
+	return host
 }
 
 func (p *printer) checkpoint(r *Result) {
@@ -155,7 +204,7 @@ func (p *printer) events(r *Result) {
 		return
 	}
 	half := (p.look.Width - 5) / 2
-	p.colored(bold, "  %s | %s", pad("row", half), "event")
+	p.colored(bold, "  %s | %s", layout.Pad("row", half), "event")
 	for i, e := range r.First {
 		if i > 0 {
 			p.line("  %s-+-%s", strings.Repeat("-", half), strings.Repeat("-", half))
@@ -167,7 +216,7 @@ func (p *printer) events(r *Result) {
 		right := append([]string{e.Table + " " + e.Time}, fieldsOf(e.Event)...)
 		n := max(len(left), len(right))
 		for j := range min(n, mostFields) {
-			p.line("  %s | %s", pad(fit(nth(left, j), half), half), fit(nth(right, j), half))
+			p.line("  %s | %s", layout.Pad(p.fit(nth(left, j), half), half), p.fit(nth(right, j), half))
 		}
 		if n > mostFields {
 			p.line("  and %d more", n-mostFields)
@@ -185,7 +234,11 @@ func (p *printer) changes(r *Result) {
 		return
 	}
 	if len(c.Fields) > 0 {
-		p.colored(bold, "events since the last save: %d differ", c.Added)
+		of := ""
+		if c.Compared < c.Added {
+			of = fmt.Sprintf("; the first %d are compared", c.Compared)
+		}
+		p.colored(bold, "events since the last save: %d differ%s", c.Added, of)
 		p.fields(c.Fields)
 		return
 	}
@@ -247,17 +300,6 @@ func fieldsOf(text string) []string {
 	return lines
 }
 
-// wrapped breaks a text into lines of so many characters.
-func wrapped(text string, width int) []string {
-	var lines []string
-	rest := []rune(text)
-	for len(rest) > width {
-		lines = append(lines, string(rest[:width]))
-		rest = rest[width:]
-	}
-	return append(lines, string(rest))
-}
-
 func nth(lines []string, i int) string {
 	if i < len(lines) {
 		return lines[i]
@@ -265,20 +307,18 @@ func nth(lines []string, i int) string {
 	return ""
 }
 
-// fit cuts a text to so many characters, and makes control characters visible.
-func fit(text string, width int) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+// fit cuts a text to so many columns.
+func (p *printer) fit(text string, width int) string { return layout.Fit(p.visible(text), width) }
+
+// visible has a sign in the place of what a terminal would obey, and no secret.
+func (p *printer) visible(text string) string {
+	if p.look.Redact != nil {
+		text = p.look.Redact(text)
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return '·'
 		}
 		return r
-	}, text)
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:width-1]) + "…"
-}
-
-func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+	}, strings.ToValidUTF8(text, "·"))
 }

@@ -60,9 +60,7 @@ func One(err error, code engine.Code) Problem {
 	p := FromText(text, code)
 	if e, ok := errors.AsType[*engine.ScriptError](err); ok {
 		p.Message = e.Msg
-		if p.Line == 0 {
-			p.at(e.Pos)
-		}
+		p.at(e.Pos)
 	}
 	if hint := hintOf(err); hint != "" {
 		p.Message, p.Fix = strings.TrimSuffix(p.Message, " ("+hint+")"), hint

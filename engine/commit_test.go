@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.opentelemetry.io/otel/trace"
+)
+
+func TestLargeCommitIsOneStep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	// Random-looking bodies do not compress, so this takes many transactions.
+	noise := make([]byte, 4096)
+	for i := range 4000 {
+		for j := range noise {
+			noise[j] = byte('0' + (i*7919+j*j*31+j)%75)
+		}
+		stage(t, p, fmt.Sprintf("%d %s", i, noise))
+	}
+	for i := range 300_000 {
+		p.Seen(time.Unix(7200, 0), Key{byte(i), byte(i >> 8), byte(i >> 16), 9})
+	}
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); len(got) != 4000 || !strings.HasPrefix(got[3999], "3999 ") {
+		t.Errorf("got %d events", len(got))
+	}
+	if keys, err := s.seen("in/1/svc", 2); keys.len() != 300_000 || err != nil {
+		t.Errorf("got %d remembered keys, %v", keys.len(), err)
+	}
+}
+
+func TestLeftoversOfACommitThatDidNotHappenAreDropped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, "kept")
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	// A crash after the chunks and before the head: the chunk is there, and nothing says so.
+	w := chunkWriter{}
+	w.add(testTable, time.Time{}, []byte("torn"))
+	chunk := w.seal()
+	stampChunk(chunk, time.Now(), trace.SpanContext{})
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(chunkKey(s.head), chunk), txn.Set(blockKey(s.block), make([]byte, 16)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("outbox: got %q", got)
+	}
+	p = NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, "next")
+	if err := p.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, []string{"kept", "next"}) {
+		t.Errorf("outbox: got %q", got)
+	}
+}
+
+func TestHugeCursorHurtsOnlyItsOwner(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/a")
+	p.SetCursor("c", json.RawMessage(`"`+strings.Repeat("x", 100_000)+`"`))
+	if err := p.Commit(); CodeOf(err, "") != CodeTooLarge || !strings.Contains(err.Error(), "cursor c") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCommitOfManyHours commits events of a year and of three. Keys are kept by the hour, and what says where they are has to fit
+// into one transaction of the database.
+func TestCommitOfManyHours(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	defer s.Close()
+	for years, want := range map[int]string{
+		1: "",
+		3: "commit: its events are of 26280 different hours, which is too much for one commit (call checkpoint.commit more often, or pull shorter ranges; nothing of it was kept)",
+	} {
+		p := NewPull(t.Context(), testEnv(t, s), fmt.Sprintf("in/%d/svc", years))
+		for hour := 1; hour <= years*365*24; hour++ {
+			if _, err := p.Seen(time.Unix(int64(hour)*3600, 0), Key{byte(hour), byte(hour >> 8)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stage(t, p, "one")
+		err := p.Commit()
+		if fmt.Sprint(err) != cmp.Or(want, "<nil>") || err != nil && CodeOf(err, "") != CodeTooLarge {
+			t.Errorf("%d years: got %v", years, err)
+		}
+		if hours, err := s.seenHours(p.collector); (len(hours) > 0) != (want == "") || err != nil {
+			t.Errorf("%d years: keys of %d hours are kept, %v", years, len(hours), err)
+		}
+	}
+}
