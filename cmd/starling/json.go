@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +49,7 @@ func (p *program) printLine(v any) error {
 	if err != nil {
 		return &failure{exitOther, err}
 	}
-	if _, err := fmt.Fprintln(p.stdout, p.redactor.Redact(string(line))); err != nil {
+	if _, err := p.stdout.Write(append(p.withoutSecrets(line), '\n')); err != nil {
 		return &failure{exitOther, err}
 	}
 	return nil
@@ -75,8 +77,32 @@ func (p *program) finishJSON(failed *failure) {
 		return
 	}
 	if p.answer != nil {
-		printJSON(redacting{p.stdout, p.redactor}, p.answer)
+		var text bytes.Buffer
+		printJSON(&text, p.answer)
+		_, _ = p.stdout.Write(p.withoutSecrets(text.Bytes())) // who does not read any more sees nothing
 	}
+}
+
+// literal is a text or a number in JSON.
+var literal = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*`)
+
+// withoutSecrets takes known secrets out of JSON, which stays JSON: a number becomes a text.
+func (p *program) withoutSecrets(data []byte) []byte {
+	return literal.ReplaceAllFunc(data, func(raw []byte) []byte {
+		text := string(raw)
+		if raw[0] == '"' && json.Unmarshal(raw, &text) != nil {
+			return raw
+		}
+		shown := p.redactor.Redact(text)
+		if shown == text {
+			return raw
+		}
+		quoted, err := json.Marshal(shown)
+		if err != nil { // texts can be encoded
+			return nil
+		}
+		return quoted
+	})
 }
 
 // wantsJSON reports whether a command line asks for JSON, also one that is wrong: then no flag may have been read.

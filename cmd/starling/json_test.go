@@ -190,6 +190,19 @@ func TestBrokenScriptIsTold(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &saved); err != nil || code != exitOK || saved.Problem.Line != 3 {
 		t.Errorf("dev: %d %s %v", code, stdout, err)
 	}
+	code, stdout, _ = asks(t, "test", "--json", "--scripts", filepath.Join(dir, "scripts"))
+	var tested []struct {
+		Tests []struct{ Problems []problem.Problem }
+	}
+	if err := json.Unmarshal([]byte(stdout), &tested); err != nil || code != exitWrong || tested[0].Tests[0].Problems[0].Code != engine.CodeScript {
+		t.Errorf("test: %d %s %v", code, stdout, err)
+	}
+	nowhere := filepath.Join(dir, "nowhere.case")
+	code, stdout, _ = asks(t, "replay", "--json", nowhere)
+	var replayed []struct{ Problems []problem.Problem }
+	if err := json.Unmarshal([]byte(stdout), &replayed); err != nil || code != exitWrong || !strings.Contains(replayed[0].Problems[0].Message, nowhere) {
+		t.Errorf("replay: %d %s %v", code, stdout, err)
+	}
 	writeTree(t, dir, map[string]string{"scripts/hello.star": "def pull(:\n"})
 	if found := fails(t, exitWrong, "fmt", "--json", script); found[0].File != script || found[0].Line != 1 || found[0].Code != engine.CodeScript {
 		t.Errorf("fmt: %+v", found)
@@ -302,5 +315,30 @@ func TestAnswersAreObjects(t *testing.T) {
 	}
 	if forgotten := answers(t, with("state", "reset", "--yes", "demo/1/hello")...)["forgotten_cursors"].([]any); len(forgotten) != 1 || forgotten[0] != "n" {
 		t.Errorf("state reset: %v", forgotten)
+	}
+}
+
+// TestSecretsAreNotInJSON: whatever a secret looks like, what is printed stays JSON.
+func TestSecretsAreNotInJSON(t *testing.T) {
+	t.Parallel()
+	const number, text = "1234567", `a"b\nfoo`
+	p := &program{redactor: &engine.Redactor{}, asJSON: true}
+	p.redactor.Add(number)
+	p.redactor.Add(text)
+	p.redactor.Add("nbar-bar")
+	told := map[string]any{"n": 1234567, "f": 1.5, "with": "it is " + text + ".", "line": "\nbar-bar", "key " + number: true, "left": "a\\\"b"}
+	want := map[string]any{"n": engine.Sanitized, "f": 1.5, "with": "it is " + engine.Sanitized + ".", "line": "\nbar-bar", "key " + engine.Sanitized: true, "left": "a\\\"b"}
+	var lines, whole bytes.Buffer
+	p.stdout = &lines
+	if err := p.printLine(told); err != nil {
+		t.Fatal(err)
+	}
+	p.stdout, p.answer = &whole, told
+	p.finishJSON(nil)
+	for _, out := range []string{lines.String(), whole.String()} {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(out), &got); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%v: got %v, want %v: %s", err, got, want, out)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"starling/cmd/internal/cases"
+	"starling/cmd/internal/problem"
 	"starling/engine"
 )
 
@@ -76,6 +78,7 @@ type replayed struct {
 	Millis      float64            `json:"milliseconds"`
 	Differences []cases.Difference `json:"differences"`
 	Error       string             `json:"error,omitempty"` // it cannot be played
+	Problems    []problem.Problem  `json:"problems"`        // why
 }
 
 func (p *program) replay(ctx context.Context, files []string, f replayFlags) error {
@@ -148,10 +151,10 @@ func caseFiles(names []string) (files []string, err error) {
 }
 
 func (p *program) replayOne(ctx context.Context, file string, l *engine.Library, sources *engine.Sources, script string) replayed {
-	r := replayed{Case: file, Differences: []cases.Difference{}}
+	r := replayed{Case: file, Differences: []cases.Difference{}, Problems: []problem.Problem{}}
 	c, err := cases.ReadFile(file)
 	if err != nil {
-		r.Error = err.Error()
+		r.Error, r.Problems = err.Error(), p.problems(&failure{exitWrong, err})
 		return r
 	}
 	r.Script, r.Recorded, r.Whole, r.Notes = c.Tape.Script, c.Tape.Version, !c.Tape.Cut, c.Notes
@@ -159,9 +162,13 @@ func (p *program) replayOne(ctx context.Context, file string, l *engine.Library,
 	checked, err := cases.Check(ctx, c, l, sources, script)
 	r.Millis = time.Since(began).Seconds() * 1000
 	if err != nil {
-		r.Error = strings.Join(p.texts(err), "\n")
+		r.Error, r.Problems = strings.Join(p.texts(err), "\n"), p.problems(fail(err, engine.CodeScript))
 		if script == "" && engine.CodeOf(err, "") == engine.CodeConfig {
-			r.Error += "\nname the folder with --scripts, or the file with --script"
+			const hint = "name the folder with --scripts, or the file with --script"
+			r.Error += "\n" + hint
+			for i := range r.Problems {
+				r.Problems[i].Fix = cmp.Or(r.Problems[i].Fix, hint)
+			}
 		}
 		return r
 	}

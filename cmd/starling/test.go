@@ -204,11 +204,13 @@ func testFiles(sources *engine.Sources, builtin bool, patterns []string) ([]stri
 }
 
 func (p *program) newFileResult(r engine.TestResults) testreport.File {
-	f := testreport.File{File: r.File, OK: r.Err() == nil, Tests: []testreport.Test{}, Error: strings.Join(p.texts(r.LoadErr), "\n")}
+	f := testreport.File{File: r.File, OK: r.Err() == nil, Tests: []testreport.Test{}, Error: strings.Join(p.texts(r.LoadErr), "\n"),
+		Problems: p.problems(fail(r.LoadErr, engine.CodeScript))}
 	for _, t := range r.Results {
 		text := strings.Join(p.texts(t.Err), "\n")
 		at := problem.FromText(text, engine.CodeScript)
-		f.Tests = append(f.Tests, testreport.Test{Name: t.Name, OK: t.Err == nil, Milliseconds: t.Duration.Seconds() * 1000, Error: text, At: at.File, Line: at.Line, Column: at.Column})
+		f.Tests = append(f.Tests, testreport.Test{Name: t.Name, OK: t.Err == nil, Milliseconds: t.Duration.Seconds() * 1000, Error: text, At: at.File, Line: at.Line, Column: at.Column,
+			Problems: p.problems(fail(t.Err, engine.CodeScript))})
 	}
 	return f
 }

@@ -6,6 +6,8 @@ package schema
 import (
 	"maps"
 	"math"
+	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -148,7 +150,7 @@ func output(keys map[string][]string) Object {
 func free(keys []string) Object {
 	o := Object{}
 	for _, key := range keys {
-		o[key] = true
+		o[key] = Object{} // not true, which editors do not complete
 	}
 	return o
 }
@@ -161,7 +163,7 @@ func own() Object {
 		"environment":                   text(),
 		"request_period_in_seconds":     optional(Object{"type": "number", "minimum": 1, "maximum": year}),
 		"use_time_slots_for_retrievals": boolean(),
-		"retries":                       true,
+		"retries":                       Object{},
 		"obfuscation_data":              false, // check refuses it
 		"requests_limits": optional(Object{"type": "array", "items": closed(Object{
 			"period":             Object{"type": "string", "pattern": `^[1-9][0-9]*[smhdwMy]$|` + placeholder},
@@ -235,26 +237,28 @@ func properties(settings []docs.Setting) Object {
 	return p
 }
 
+// property says what a setting may be. A rule that is none, which fails the script, is left out: an editor would refuse the whole schema.
 func property(s docs.Setting) Object {
 	rules := Object{}
-	take := func(from, to string) {
-		if v, ok := s.Rules[from]; ok {
+	take := func(from, to string, is func(any) bool) {
+		if v, ok := s.Rules[from]; ok && is(v) {
 			rules[to] = v
 		}
 	}
+	choices, _ := s.Rules["choices"].([]any)
 	switch s.Kind {
 	case "int", "float":
 		rules["type"] = map[string]string{"int": "integer", "float": "number"}[s.Kind]
-		take("min", "minimum")
-		take("max", "maximum")
+		take("min", "minimum", isNumber)
+		take("max", "maximum", isNumber)
 	case "bool":
 		rules["type"] = "boolean"
 	case "list":
 		rules["type"] = "array"
 		rules["items"] = Object{"type": []any{"string", "number"}}
-		take("min_length", "minItems")
-		take("max_length", "maxItems")
-		if choices, ok := s.Rules["choices"]; ok {
+		take("min_length", "minItems", isLength)
+		take("max_length", "maxItems", isLength)
+		if choices != nil {
 			rules["items"] = Object{"enum": choices}
 		}
 	case "seconds":
@@ -263,12 +267,12 @@ func property(s docs.Setting) Object {
 		rules = Object{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`}
 	default:
 		rules["type"] = []any{"string", "number"} // a text may be written as a number
-		take("min_length", "minLength")
-		take("max_length", "maxLength")
-		if choices, ok := s.Rules["choices"].([]any); ok {
-			rules = Object{"enum": slices.Clone(choices)}
+		take("min_length", "minLength", isLength)
+		take("max_length", "maxLength", isLength)
+		if choices != nil {
+			rules = Object{"enum": choices}
 		}
-		if pattern, ok := s.Rules["pattern"].(string); ok && !strings.Contains(pattern, "(?") {
+		if pattern, ok := s.Rules["pattern"].(string); ok && !strings.Contains(pattern, "(?") && isPattern(pattern) {
 			rules["pattern"] = "^(" + pattern + ")$"
 		}
 	}
@@ -278,4 +282,24 @@ func property(s docs.Setting) Object {
 		o["default"] = def
 	}
 	return o
+}
+
+func isNumber(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return !math.IsInf(v, 0)
+	case int64, *big.Int:
+		return true
+	}
+	return false
+}
+
+func isLength(v any) bool {
+	n, ok := v.(int64)
+	return ok && n >= 0
+}
+
+func isPattern(text string) bool {
+	_, err := regexp.Compile("^(" + text + ")$")
+	return err == nil
 }

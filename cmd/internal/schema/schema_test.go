@@ -220,6 +220,18 @@ func TestKeysOfOutputs(t *testing.T) {
 	}
 }
 
+// FuzzScripts: whatever scripts say of their settings, what is made of it is a schema, which editors would else refuse as a whole.
+func FuzzScripts(f *testing.F) {
+	f.Add("a = config.int(\"a\", min = 1, max = \"x\", default = 1.5, doc = \"b\")\nconfig.string(\"b\", pattern = \"[a\", choices = [1, \"c\", [True]])")
+	f.Add("config.list(\"a\", min_length = -1, max_length = 1e300, choices = [], aliases = [\"enabled\", \"a\", 1])\nconfig.float(\"\", default = 9999999999999999999)")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, settings, err := docs.Script(func(string) ([]byte, bool) { return []byte(text), true }, "a.star")
+		if err == nil {
+			compiled(t, map[string][]docs.Setting{"a": settings})
+		}
+	})
+}
+
 // TestEveryKeyOfTheEngineIsInTheSchema: each key that REFERENCE.md names below starling and its limits.
 func TestEveryKeyOfTheEngineIsInTheSchema(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"starling/cmd/internal/problem"
 )
 
 // A File is the outcome of a file of tests.
@@ -14,6 +16,8 @@ type File struct {
 	OK    bool   `json:"ok"`
 	Tests []Test `json:"tests"`
 	Error string `json:"error,omitempty"` // the file does not load
+
+	Problems []problem.Problem `json:"problems,omitempty"` // the same, for programs
 }
 
 // A Test is the outcome of a test, or of a part of one.
@@ -25,6 +29,8 @@ type Test struct {
 	At           string  `json:"file,omitempty"` // where it failed
 	Line         int     `json:"line,omitempty"`
 	Column       int     `json:"column,omitempty"`
+
+	Problems []problem.Problem `json:"problems,omitempty"` // Error, for programs
 }
 
 // Print writes a file's outcome as text: what failed, or with verbose every test.
