@@ -47,6 +47,9 @@ func (d *Draft) rangeOf(params []Param) (expressions map[int]string, r timeRange
 			expressions[i], r.end = moment("window.end", p.Value), true
 		}
 	}
+	if !r.start { // an end alone asks for no range
+		return map[int]string{}, timeRange{}
+	}
 	return expressions, r
 }
 
