@@ -337,7 +337,11 @@ func (x *exchange) turn(p *engine.Pull, r *request, authorize func() error) (*en
 			turn.Done(false)
 			return nil, err
 		}
-		if again || p.Stats.Requests == asked {
+		if p.Stats.Requests == asked {
+			return turn, nil
+		}
+		if again {
+			turn.Again(p.QuotaClock()) // it is sent later than it was counted
 			return turn, nil
 		}
 		turn.Done(false)

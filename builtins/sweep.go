@@ -131,8 +131,8 @@ func (w *sweep) settle(p *engine.Pull, m *engine.Mark) error {
 		return nil
 	}
 	if floor := w.it.floor(w.it.now().Add(w.clock.Sub(p.Clock()))); !w.heard && w.start.Before(floor) {
-		// It was asked for without knowing that it is too old; what came may be a part of it.
-		gap := earliest(floor, w.end)
+		// It was asked for without knowing that it is too old; what came may be a part of it. The ledger has whole seconds.
+		gap := earliest(floor.Add(time.Second-1).Truncate(time.Second), w.end)
 		tooOld(p, w.start, gap)
 		m.From = gap
 	}

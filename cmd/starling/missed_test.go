@@ -27,6 +27,8 @@ var failedSchedules = []uint64{
 	4365,    // a window took so long that its beginning grew too old, time after time, and nothing was pulled any more
 	4936,    // the same
 	4000020, // a pull's time ended while a page was fetched ahead, which is no error of the script
+	4001464, // a window that turned out to be too old in part left a second between what is given up and what is settled
+	4003333, // two waits for a quota were followed by two new tokens, so that a request came later than it was counted
 	4000506, // the clock was set back during a window, and what it had sent was in no span: that was called delivered too early
 }
 
