@@ -51,8 +51,8 @@ func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 	// From here on the commit happens or not whatever the context says, so wait for the answer.
 	switch err := <-c.done; {
 	case errors.Is(err, badger.ErrTxnTooBig):
-		return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("its events are of %d different hours, which is too much for one commit", len(c.seen)),
-			Hint: "call checkpoint.commit more often, or pull shorter ranges; nothing of it was kept"}
+		return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("its events are of %d different hours and it sets %d cursors, which is too much for one commit", len(c.seen), len(c.cursors)),
+			Hint: "call checkpoint.commit more often, pull shorter ranges, or keep less in cursors; nothing of it was kept"}
 	case err != nil:
 		return storeError("commit", err, "nothing of it was kept; check the disk's free space and health")
 	}
@@ -156,12 +156,14 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		plan.add(c)
 	}
 	err := s.apply(&plan, group)
-	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 {
+	if errors.Is(err, badger.ErrTxnTooBig) { // nothing of it was committed
 		s.segments.release(plan.locations)
-		for _, c := range group {
-			s.commitGroup([]*commitRequest{c})
+		if len(group) > 1 {
+			for _, c := range group {
+				s.commitGroup([]*commitRequest{c})
+			}
+			return
 		}
-		return
 	}
 	if err == nil {
 		s.mu.Lock()
@@ -239,7 +241,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 	for _, w := range data {
 		size += len(w.key) + len(w.value)
 	}
-	if size > txnBytes || len(data) > txnEntries {
+	if size > txnBytes || len(data)+len(p.point) > txnEntries {
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for _, kv := range data {
 				s.at(stepPart)
