@@ -20,6 +20,9 @@ var errStoreClosed = errors.New("the store is closed")
 // commit makes c durable and returns when it is. It waits while the outbox or the disk is full: the API
 // keeps the data meanwhile.
 func (s *Store) commit(ctx context.Context, c *commitRequest) error {
+	if err := s.fitsMemory(c); err != nil {
+		return err
+	}
 	for {
 		if err := s.room(ctx, c.size); err != nil {
 			return err
@@ -33,6 +36,17 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 		}
 		return err
 	}
+}
+
+// fitsMemory refuses what Badger does not take in memory. Its own error shows the beginning of the value.
+func (s *Store) fitsMemory(c *commitRequest) error {
+	for _, chunk := range c.chunks {
+		if s.dir == "" && len(chunk) > chunkMost {
+			return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("an event takes %d bytes, compressed; without a state directory it may take %d", len(chunk), chunkMost),
+				Hint: "leave fields out in the script, or lower starling.limits.event_bytes and set starling.limits.oversized to cut"}
+		}
+	}
+	return nil
 }
 
 func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,5 +136,32 @@ func TestCommitOfManyHours(t *testing.T) {
 	}
 	if n := s.segments.live[s.segments.number]; n != 2 {
 		t.Errorf("%d chunks are held in the segment, want those of 2 commits", n)
+	}
+}
+
+// TestChunksInMemory commits events that do not compress to a store in memory, which takes no chunk of more than a MiB.
+func TestChunksInMemory(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 750<<10)
+	rand.Read(noise)
+	text := hex.EncodeToString(noise)
+	want := []string{text[:600<<10], text[300<<10 : 1000<<10], text[:1000<<10], "small", text[500<<10:]}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, want...)
+	if err := p.Commit(); err != nil {
+		t.Fatalf("%.300s", err.Error())
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Errorf("got %d events, want %d", len(got), len(want))
+	}
+	p.env.Limits.EventBytes = 2 << 20
+	stage(t, p, text)
+	if err := p.Commit(); CodeOf(err, "") != CodeTooLarge || len(err.Error()) > 300 {
+		t.Errorf("an event of %d bytes: got %.500v", len(text), err)
 	}
 }
