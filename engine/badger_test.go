@@ -14,7 +14,7 @@ import (
 func TestAMemtableOfAnEarlierVersionOpens(t *testing.T) {
 	t.Parallel()
 	old, dir := t.TempDir(), t.TempDir()
-	db, err := badger.Open(badger.DefaultOptions(old).WithLogger(nil).WithMemTableSize(16 << 20).WithValueLogFileSize(64 << 20))
+	db, err := badger.Open(badger.DefaultOptions(old).WithLogger(nil).WithMemTableSize(16 << 20).WithValueLogFileSize(1 << 20))
 	if err != nil {
 		t.Fatal(err)
 	}
