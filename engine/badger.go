@@ -2,6 +2,7 @@ package engine
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -34,6 +35,32 @@ func openBadgerWith(dir string, sync bool) (*badger.DB, error) {
 		WithNumCompactors(2).
 		WithNumGoroutines(2).
 		WithCompactL0OnClose(dir != "")
+	if large := largestLog(dir); large > memTable/2 && large != 2*memTable {
+		db, err := openWhole(dir, o.WithMemTableSize(min(2*large, 64<<20)).WithCompactL0OnClose(false))
+		if err == nil {
+			err = openError(dir, db.Close()) // brings what is in the logs into tables
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return openWhole(dir, o)
+}
+
+// largestLog is the size of the largest log of a memtable that a kill or a cut of the power left. Badger makes a memtable of each
+// again, and ends the process if it has no room for one, as of a version with larger memtables. While a log is written it has
+// twice the size of a memtable, and later on the size of what is in it.
+func largestLog(dir string) (size int64) {
+	entries, _ := os.ReadDir(dir) // if it cannot be read, Open says so
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".mem" {
+			size = max(size, info.Size())
+		}
+	}
+	return size
+}
+
+func openWhole(dir string, o badger.Options) (*badger.DB, error) {
 	var err error
 	for range 2 * (1 + emptyFiles(dir)) { // at each of them Open fails once, and makes it whole
 		var db *badger.DB

@@ -28,6 +28,7 @@ const (
 	// Uncompressed bytes after which a chunk is closed. S2 costs the same from 128 KiB to 1.5 MiB and packs 1 %
 	// worse at 256 KiB; reading a chunk back costs 60 us whatever its size, so smaller ones add up.
 	chunkTarget     = 768 << 10
+	chunkMost       = 1 << 20 // of a chunk as it is stored, unless it is a single event
 	chunkMaxDecoded = 1 << 30 // more than that is damage, not data
 	unknownTime     = math.MinInt64
 )

@@ -20,6 +20,9 @@ var errStoreClosed = errors.New("the store is closed")
 // commit makes c durable and returns when it is. It waits while the outbox or the disk is full: the API
 // keeps the data meanwhile.
 func (s *Store) commit(ctx context.Context, c *commitRequest) error {
+	if err := s.fitsMemory(c); err != nil {
+		return err
+	}
 	for {
 		if err := s.room(ctx, c.size); err != nil {
 			return err
@@ -33,6 +36,17 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 		}
 		return err
 	}
+}
+
+// fitsMemory refuses what Badger does not take in memory. Its own error shows the beginning of the value.
+func (s *Store) fitsMemory(c *commitRequest) error {
+	for _, chunk := range c.chunks {
+		if s.dir == "" && len(chunk) > chunkMost {
+			return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("an event takes %d bytes, compressed; without a state directory it may take %d", len(chunk), chunkMost),
+				Hint: "leave fields out in the script, or lower starling.limits.event_bytes and set starling.limits.oversized to cut"}
+		}
+	}
+	return nil
 }
 
 func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
@@ -51,8 +65,8 @@ func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 	// From here on the commit happens or not whatever the context says, so wait for the answer.
 	switch err := <-c.done; {
 	case errors.Is(err, badger.ErrTxnTooBig):
-		return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("its events are of %d different hours, which is too much for one commit", len(c.seen)),
-			Hint: "call checkpoint.commit more often, or pull shorter ranges; nothing of it was kept"}
+		return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("its events are of %d different hours and it sets %d cursors, which is too much for one commit", len(c.seen), len(c.cursors)),
+			Hint: "call checkpoint.commit more often, pull shorter ranges, or keep less in cursors; nothing of it was kept"}
 	case err != nil:
 		return storeError("commit", err, "nothing of it was kept; check the disk's free space and health")
 	}
@@ -156,12 +170,14 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		plan.add(c)
 	}
 	err := s.apply(&plan, group)
-	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 {
+	if errors.Is(err, badger.ErrTxnTooBig) { // nothing of it was committed
 		s.segments.release(plan.locations)
-		for _, c := range group {
-			s.commitGroup([]*commitRequest{c})
+		if len(group) > 1 {
+			for _, c := range group {
+				s.commitGroup([]*commitRequest{c})
+			}
+			return
 		}
-		return
 	}
 	if err == nil {
 		s.mu.Lock()
@@ -239,7 +255,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 	for _, w := range data {
 		size += len(w.key) + len(w.value)
 	}
-	if size > txnBytes || len(data) > txnEntries {
+	if size > txnBytes || len(data)+len(p.point) > txnEntries {
 		if err := s.write(func(w *badger.WriteBatch) error {
 			for _, kv := range data {
 				s.at(stepPart)

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,29 +99,69 @@ func TestHugeCursorHurtsOnlyItsOwner(t *testing.T) {
 	}
 }
 
-// TestCommitOfManyHours commits events of a year and of three. Keys are kept by the hour, and what says where they are has to fit
-// into one transaction of the database.
+// TestCommitOfManyHours commits events of half a year, one and three. Keys are kept by the hour, and what says where they are has
+// to fit into one transaction of the database; with few hours, the keys are in it too. A commit that is refused leaves nothing.
 func TestCommitOfManyHours(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, t.TempDir())
 	defer s.Close()
-	for years, want := range map[int]string{
-		1: "",
-		3: "commit: its events are of 26280 different hours, which is too much for one commit (call checkpoint.commit more often, or pull shorter ranges; nothing of it was kept)",
+	s.inline = 0
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, test := range []struct {
+		hours int
+		want  string
+	}{
+		{4990, ""},
+		{365 * 24, ""},
+		{3 * 365 * 24, "commit: its events are of 26280 different hours and it sets 0 cursors, which is too much for one commit (call checkpoint.commit more often, pull shorter ranges, or keep less in cursors; nothing of it was kept)"},
 	} {
-		p := NewPull(t.Context(), testEnv(t, s), fmt.Sprintf("in/%d/svc", years))
-		for hour := 1; hour <= years*365*24; hour++ {
-			if _, err := p.Seen(time.Unix(int64(hour)*3600, 0), Key{byte(hour), byte(hour >> 8)}); err != nil {
+		p := NewPull(t.Context(), testEnv(t, s), fmt.Sprintf("in/%d/svc", i))
+		for hour := 1; hour <= test.hours; hour++ {
+			at := time.Unix(int64(hour)*3600, 0)
+			if _, err := p.Seen(at, Key{byte(hour), byte(hour >> 8)}); err != nil {
 				t.Fatal(err)
 			}
+			p.Count(at, HourCount{Events: 1})
 		}
 		stage(t, p, "one")
 		err := p.Commit()
-		if fmt.Sprint(err) != cmp.Or(want, "<nil>") || err != nil && CodeOf(err, "") != CodeTooLarge {
-			t.Errorf("%d years: got %v", years, err)
+		if fmt.Sprint(err) != cmp.Or(test.want, "<nil>") || err != nil && CodeOf(err, "") != CodeTooLarge {
+			t.Errorf("%d hours: got %v", test.hours, err)
 		}
-		if hours, err := s.seenHours(p.collector); (len(hours) > 0) != (want == "") || err != nil {
-			t.Errorf("%d years: keys of %d hours are kept, %v", years, len(hours), err)
+		if hours, err := s.seenHours(p.collector); (len(hours) > 0) != (test.want == "") || err != nil {
+			t.Errorf("%d hours: keys of %d hours are kept, %v", test.hours, len(hours), err)
 		}
+	}
+	if n := s.segments.live[s.segments.number]; n != 2 {
+		t.Errorf("%d chunks are held in the segment, want those of 2 commits", n)
+	}
+}
+
+// TestChunksInMemory commits events that do not compress to a store in memory, which takes no chunk of more than a MiB.
+func TestChunksInMemory(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "")
+	defer s.Close()
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 750<<10)
+	rand.Read(noise)
+	text := hex.EncodeToString(noise)
+	want := []string{text[:600<<10], text[300<<10 : 1000<<10], text[:1000<<10], "small", text[500<<10:]}
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, want...)
+	if err := p.Commit(); err != nil {
+		t.Fatalf("%.300s", err.Error())
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Errorf("got %d events, want %d", len(got), len(want))
+	}
+	p.env.Limits.EventBytes = 2 << 20
+	stage(t, p, text)
+	if err := p.Commit(); CodeOf(err, "") != CodeTooLarge || len(err.Error()) > 300 {
+		t.Errorf("an event of %d bytes: got %.500v", len(text), err)
 	}
 }

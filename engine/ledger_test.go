@@ -228,6 +228,19 @@ func TestRowsThatNoMarkTellsOf(t *testing.T) {
 	}
 }
 
+// TestASweepIsMarkedOnce: a commit has one mark of a sweep that came to its end, which is what recordings show.
+func TestASweepIsMarkedOnce(t *testing.T) {
+	s, _ := ledgerStore(t)
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	p.OpenSweep(at(1000), at(2000), false)
+	stage(t, p, "body")
+	p.Mark(Mark{From: at(1000), To: at(2000), State: SpanSwept, Swept: at(5000)})
+	p.CloseSweep()
+	if len(p.staged.marks) != 1 {
+		t.Errorf("got %+v", p.staged.marks)
+	}
+}
+
 // TestCoverageOverDays marks a range across midnights and reads parts of it.
 func TestCoverageOverDays(t *testing.T) {
 	s, commit := ledgerStore(t)

@@ -42,6 +42,9 @@ func (s *staging) add(table *Table, at time.Time, body []byte, clean bool, limit
 	if err := s.room(limit); err != nil {
 		return err
 	}
+	if len(s.writer.raw)+len(body) > chunkMost-4<<10 { // with what is around it
+		s.close()
+	}
 	added := s.writer.add(table, at, body)
 	if !clean {
 		oneLine(added)

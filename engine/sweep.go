@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -25,12 +26,16 @@ func (p *Pull) CloseSweep() {
 	p.sweep = nil
 }
 
-// markStaged notes that events of the open sweep's range are staged, whatever is found out about the range: a later
+// markStaged notes that events of the open sweep's range are staged, unless a mark of all of it does already: a later
 // sweep does not send them again, and what it calls complete has to wait until they are delivered.
 func (p *Pull) markStaged() {
-	if p.sweep != nil && p.staged.events > 0 {
-		p.Mark(Mark{From: p.sweep.from, To: p.sweep.to, State: SpanAsked})
+	s := p.sweep
+	if s == nil || p.staged.events == 0 || slices.ContainsFunc(p.staged.marks, func(m Mark) bool {
+		return m.first <= s.first && !m.From.After(s.from) && !m.To.Before(s.to)
+	}) {
+		return
 	}
+	p.Mark(Mark{From: s.from, To: s.to, State: SpanAsked})
 }
 
 // AbandonSweep forgets what was staged since the last commit, and the open sweep.
