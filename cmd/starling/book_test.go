@@ -16,7 +16,7 @@ import (
 
 // triedElsewhere are the pages that are not run from top to bottom, and the tests that try what they say.
 var triedElsewhere = map[string]string{
-	"devo.md":              "TestDevoIsCurrent", // of devo.yaml, whose rows TestDevoTable tries,
+	"devo.md":              "TestDevoIsCurrent", // of devo.yaml, whose rows TestDevoTable tries
 	"duo.md":               "TestConfigurationsOfServicesAreInOrder",
 	"entra.md":             "TestConfigurationsOfServicesAreInOrder",
 	"github.md":            "TestConfigurationsOfServicesAreInOrder",

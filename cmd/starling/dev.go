@@ -110,7 +110,7 @@ func (p *program) showDev(s *dev.Session, r *dev.Result, f devFlags) {
 		shown := r.Problem.Map(p.shown)
 		r.Problem = &shown
 	}
-	p.devs.bound(r)
+	p.devs.bound(r, p.redactor.Redact)
 	if p.asJSON {
 		_ = p.printLine(r) // who does not read any more sees nothing
 		return

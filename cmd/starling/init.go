@@ -83,7 +83,7 @@ func (p *program) initScript(name string, f initFlags) error {
 	if err != nil {
 		return err
 	}
-	report := initReport{Files: written, Config: files.Config, Todos: files.Todos}
+	report := initReport{Files: written, Config: files.Config, Todos: append([]string{}, files.Todos...)}
 	p.answerWith(report, func() { report.print(p, name, f) })
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"starling/cmd/internal/problem"
 )
 
-// jsonFlag adds --json to a command. It says what it has to say with answerWith, or line by line with jsonLine.
+// jsonFlag adds --json to a command. It says what it has to say with answerWith, or line by line with printLine and say.
 func (p *program) jsonFlag(c *cobra.Command, help string) {
 	c.Flags().BoolVar(&p.asJSON, "json", false, help)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -315,6 +316,27 @@ func TestAnswersAreObjects(t *testing.T) {
 	}
 	if forgotten := answers(t, with("state", "reset", "--yes", "demo/1/hello")...)["forgotten_cursors"].([]any); len(forgotten) != 1 || forgotten[0] != "n" {
 		t.Errorf("state reset: %v", forgotten)
+	}
+	if none, ok := answers(t, with("state", "reset", "--yes", "demo/1/hello")...)["forgotten_cursors"].([]any); !ok || len(none) != 0 {
+		t.Errorf("state reset, where there is nothing: %v", none)
+	}
+}
+
+// TestSecretsAreNotInEvents that pull prints with --json: an API may send back what it was asked with.
+func TestSecretsAreNotInEvents(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "[{\"who\": %q}]", r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{
+		"scripts/pulled.star": strings.Replace(pulledScript, "default = None)", "default = None), auth = http.bearer(config.secret(\"token\"))", 1),
+		"config.yaml":         strings.Replace(mcpConfig("pulled", api.URL), "base_url:", "token: hunter2hunter2, base_url:", 1),
+	})
+	code, stdout, stderr := asks(t, "pull", "pulled", "--json", "--fresh", "--config", filepath.Join(dir, "config.yaml"))
+	if code != exitOK || strings.Contains(stdout+stderr, "hunter2") || !strings.Contains(stdout, `"body":"{\"name\":\"Bearer `+engine.Sanitized) {
+		t.Errorf("%d %s %s", code, stdout, stderr)
 	}
 }
 

@@ -92,21 +92,23 @@ const (
 	mostDevDiff     = 64 << 10
 )
 
-// bound cuts a result to what an assistant's context takes.
-func (m *devMemory) bound(r *dev.Result) {
+// bound cuts a result to what an assistant's context takes. Secrets are taken out by redact first, or a part of one would be left where a
+// text is cut.
+func (m *devMemory) bound(r *dev.Result, redact func(string) string) {
 	if m == nil {
 		return
 	}
+	cut := func(text string, most int) string { return clippedTo(redact(text), most) }
 	r.Requests = r.Requests[:min(len(r.Requests), mostDevRequests)]
 	for i := range r.Requests {
-		r.Requests[i].URL = clippedTo(r.Requests[i].URL, mostDevText/4)
+		r.Requests[i].URL = cut(r.Requests[i].URL, mostDevText/4)
 	}
 	for i, e := range r.First {
-		r.First[i].Row, r.First[i].Event = clippedTo(e.Row, mostDevText), clippedTo(e.Event, mostDevText)
+		r.First[i].Row, r.First[i].Event = cut(e.Row, mostDevText), cut(e.Event, mostDevText)
 	}
 	r.Changes.Fields = r.Changes.Fields[:min(len(r.Changes.Fields), mostDevFields)]
 	for i, f := range r.Changes.Fields {
-		r.Changes.Fields[i].Was, r.Changes.Fields[i].Is = clippedTo(f.Was, mostDevText/8), clippedTo(f.Is, mostDevText/8)
+		r.Changes.Fields[i].Was, r.Changes.Fields[i].Is = cut(f.Was, mostDevText/8), cut(f.Is, mostDevText/8)
 	}
-	r.Changes.Diff = clippedTo(r.Changes.Diff, mostDevDiff)
+	r.Changes.Diff = cut(r.Changes.Diff, mostDevDiff)
 }

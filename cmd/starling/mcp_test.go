@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"starling/cmd/internal/dev"
+	"starling/engine"
 )
 
 // mcpSession starts starling mcp in a folder and connects a client to it.
@@ -215,6 +219,27 @@ func devSaves(t *testing.T, session *mcp.ClientSession, dir string) {
 	}
 	if code, output, _ := callTool(t, session, "dev", map[string]any{"recording": "", "script": "pulled"}); code != exitUsage || !strings.Contains(output, "name a case") {
 		t.Errorf("dev without a recording: %d %s", code, output)
+	}
+}
+
+// TestNoPartOfASecretIsLeftWhereAResultIsCut holds that what the tool dev cuts off a text is no end of a secret.
+func TestNoPartOfASecretIsLeftWhereAResultIsCut(t *testing.T) {
+	t.Parallel()
+	secret := strings.Repeat("hunter2", 20)
+	long := func(most int) string {
+		return strings.Repeat("x", most-len(secret)/2) + secret + strings.Repeat("y", len(secret))
+	}
+	r := &dev.Result{
+		Requests: []dev.Request{{URL: long(mostDevText / 4)}},
+		First:    []dev.Pair{{Row: long(mostDevText), Event: long(mostDevText)}},
+		Changes:  dev.Changes{Fields: []dev.FieldChange{{Was: long(mostDevText / 8), Is: long(mostDevText / 8)}}, Diff: long(mostDevDiff)},
+	}
+	var out bytes.Buffer
+	p := &program{stdout: &out, asJSON: true, devs: &devMemory{}, redactor: &engine.Redactor{}}
+	p.redactor.Add(secret)
+	p.showDev(nil, r, devFlags{})
+	if text := out.String(); strings.Contains(text, "hunter2") || strings.Count(text, "more bytes") != 6 {
+		t.Errorf("got %s", strings.ReplaceAll(strings.ReplaceAll(text, "x", ""), "y", ""))
 	}
 }
 

@@ -41,7 +41,7 @@ It starts where the state directory says and keeps nothing: the next pull starts
 --to-outputs delivers the events to the configuration's outputs instead of showing them.
 --commit does that too, and keeps the new state: a real pull, as run does it.
 --record writes what was asked and answered to a case, without secrets, for starling replay.
---json prints the events as --format json does, and then an object with "ok" of what the pull did.
+--json prints the events as --format json does, but without secrets, and then an object with "ok" of what the pull did.
 
 A script that fails is shown with its line and the calls that led there.`,
 		Example: `  starling pull office365_exchange_message_service
@@ -73,6 +73,9 @@ func (p *program) pull(ctx context.Context, service string, f pullFlags) error {
 	line, ok := lineFormats[f.format]
 	if !ok {
 		return usage("--format: got %q, want text, json or body", f.format)
+	}
+	if p.asJSON {
+		line = func(e engine.Event, bold bool) string { return string(p.withoutSecrets([]byte(jsonLine(e, bold)))) }
 	}
 	config, err := p.loadConfig(f.config)
 	if err != nil {

@@ -247,7 +247,7 @@ beginning and sends what it sent before once more. Events that wait for outputs 
 		if err := s.store.Reset(args[0]); err != nil {
 			return fail(err, engine.CodeStore)
 		}
-		s.p.answerWith(forgotten{args[0], slices.Sorted(maps.Keys(cursors))}, func() { fmt.Fprintf(s.p.stdout, "%s: forgotten\n", args[0]) })
+		s.p.answerWith(forgotten{args[0], append([]string{}, slices.Sorted(maps.Keys(cursors))...)}, func() { fmt.Fprintf(s.p.stdout, "%s: forgotten\n", args[0]) })
 		return nil
 	})
 	s.p.jsonFlag(c, oneObject)
