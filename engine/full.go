@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -104,7 +105,14 @@ func (s *Store) drop(to uint64) error {
 		}
 		oldest = min(oldest, tail)
 	}
-	err := s.update(func(t *testimony) { t.first = oldest }, func(txn *badger.Txn) error {
+	var err error
+	for _, d := range drops {
+		err = errors.Join(err, s.loseInLedger(d.First, to))
+	}
+	if err != nil {
+		return storeError("note in the ledger what is dropped", err, "check the disk's free space and health")
+	}
+	err = s.update(func(t *testimony) { t.first = oldest }, func(txn *badger.Txn) error {
 		for name, total := range totals {
 			if err := setTail(txn, name, to); err != nil {
 				return err
@@ -114,9 +122,6 @@ func (s *Store) drop(to uint64) error {
 				return err
 			}
 			if err := txn.Set([]byte(prefDrop+name), text); err != nil {
-				return err
-			}
-			if err := loseInLedger(txn, drops[name].First, to); err != nil {
 				return err
 			}
 		}

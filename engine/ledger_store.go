@@ -139,10 +139,43 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// loseInLedger notes that chunks from, …, to-1 were dropped before every output had them.
-func loseInLedger(txn *badger.Txn, from, to uint64) error {
+// lostAtOnce bounds how many days of ledgers a transaction changes.
+const lostAtOnce = 100
+
+// loseInLedger notes that chunks from, …, to-1 are dropped before every output had them. It takes as many transactions as it needs,
+// before they are dropped: a kill in between leaves what is called lost too early, and nothing that is called delivered.
+func (s *Store) loseInLedger(from, to uint64) error {
+	after := "" // the last day that was changed
+	for {
+		n := 0
+		err := s.update(nil, func(txn *badger.Txn) error {
+			changed, err := lostDays(txn, after, from, to)
+			for _, key := range slices.Sorted(maps.Keys(changed)) {
+				if err != nil {
+					return err
+				}
+				var text []byte
+				if text, err = changed[key].encode(); err == nil {
+					err = txn.Set([]byte(key), text)
+				}
+				after = key
+			}
+			n = len(changed)
+			return err
+		})
+		if err != nil || n < lostAtOnce {
+			return err
+		}
+	}
+}
+
+// lostDays returns the first days behind a key that have spans of chunks from, …, to-1, by their keys and with these spans lost.
+func lostDays(txn *badger.Txn, after string, from, to uint64) (map[string]*ledgerDay, error) {
 	changed := map[string]*ledgerDay{}
 	err := scan(txn, prefLedger, true, func(key string, item *badger.Item) error {
+		if prefLedger+key <= after || len(changed) == lostAtOnce {
+			return nil
+		}
 		return item.Value(func(v []byte) error {
 			d, err := decodeDay(v)
 			if err != nil {
@@ -156,16 +189,7 @@ func loseInLedger(txn *badger.Txn, from, to uint64) error {
 			return nil
 		})
 	})
-	for _, key := range slices.Sorted(maps.Keys(changed)) {
-		if err != nil {
-			return err
-		}
-		var text []byte
-		if text, err = changed[key].encode(); err == nil {
-			err = txn.Set([]byte(key), text)
-		}
-	}
-	return err
+	return changed, err
 }
 
 // ledgerKeys are the keys of a collector's ledger.

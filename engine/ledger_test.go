@@ -291,6 +291,41 @@ func TestDroppedEventsAreNeverComplete(t *testing.T) {
 	}
 }
 
+// TestDroppedEventsOfManyDays drops events of more days than a transaction can note.
+func TestDroppedEventsOfManyDays(t *testing.T) {
+	s, _ := ledgerStore(t)
+	s.setPolicy(policy{bytes: 64 << 20, drop: map[string]bool{"devo": true}})
+	const days = 700
+	for first := 0; first < days; first += 100 {
+		p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+		p.OpenSweep(at(first*daySeconds), at((first+100)*daySeconds), false)
+		stage(t, p, "body")
+		for hour := range 100 * 24 {
+			p.Count(at(first*daySeconds+hour*3600), HourCount{Events: 1e12, Late: 1e12, Rows: 1e12, Aside: 1e12})
+		}
+		p.Mark(Mark{From: at(first * daySeconds), To: at((first + 100) * daySeconds), State: SpanSettled, Swept: at(daySeconds * days)})
+		p.CloseSweep()
+		if err := p.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	err := s.drop(s.head)
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := time.Duration(0)
+	for _, span := range coverageOf(t, s).Spans {
+		if span.Lost {
+			lost += span.To.Sub(span.From)
+		}
+	}
+	if lost != days*24*time.Hour {
+		t.Errorf("%v are lost, want %d days", lost, days)
+	}
+}
+
 // TestWipeForgetsTheLedger resets a collector: what it had covered is pulled again.
 func TestWipeForgetsTheLedger(t *testing.T) {
 	s, commit := ledgerStore(t)
