@@ -18,7 +18,10 @@ import (
 // MaxScriptFile is how long one file of a script may be.
 const MaxScriptFile = 1 << 20
 
-const maxScriptSet = 16 << 20
+const (
+	maxScriptSet     = 16 << 20 // bytes of all files together
+	maxScriptEntries = 10_000   // files and folders that are looked at, of whatever kind
+)
 
 // A Library is where scripts come from: a folder that people edit, and the built-in ones below it. A
 // file in the folder shadows the built-in file of the same name.
@@ -76,10 +79,13 @@ func (l *Library) Read() (*Sources, error) {
 }
 
 func (s *Sources) add(files fs.FS, display string, builtin bool) error {
-	total := 0
+	total, entries := 0, 0
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return &Error{Code: CodeScript, Op: "read scripts", Err: err}
+		}
+		if entries++; entries > maxScriptEntries {
+			return &Error{Code: CodeScript, Op: display, Err: fmt.Errorf("more than %d files and folders", maxScriptEntries), Hint: "give scripts a folder of their own"}
 		}
 		if strings.HasPrefix(d.Name(), ".") && name != "." {
 			if d.IsDir() {

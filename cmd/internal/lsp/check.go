@@ -104,12 +104,12 @@ func (s *server) checked(found map[string][]Mistake, remarks []string) {
 
 // end ends the checks, and waits for them: no longer than a moment, as the program ends then anyway.
 func (s *server) end() {
-	s.mu.Lock()
-	s.checker.cancel()
-	s.mu.Unlock()
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
+		s.mu.Lock() // whoever holds it may be writing to a client that does not read
+		s.checker.cancel()
+		s.mu.Unlock()
 		s.checker.running.Wait()
 	}()
 	select {
