@@ -70,7 +70,7 @@ func (p *program) bench(ctx context.Context, o bench.Options, name string) error
 		o.Out = nil
 	}
 	found, err := bench.Run(ctx, o, name)
-	p.answerWith(found, func() {})
+	p.answer = found
 	return err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -69,7 +70,8 @@ func (c *covered) printTable(w io.Writer, s screen) {
 	}
 	t.Flush()
 	lines := strings.SplitAfter(text.String(), "\n")
-	if s.fill > 0 && layout.Cells(lines[1]) > s.fill {
+	wide := func(line string) bool { return layout.Cells(strings.TrimSuffix(line, "\n")) > s.fill }
+	if s.fill > 0 && slices.ContainsFunc(lines, wide) {
 		c.printNarrow(w, s)
 		return
 	}

@@ -136,6 +136,28 @@ func chart(c *covered, width int) string {
 	return strings.ReplaceAll(cells.String(), "h ", "")
 }
 
+// TestTableThatFits looks at the narrowest terminal that has room for the table, with numbers wider than their heads too.
+func TestTableThatFits(t *testing.T) {
+	for _, events := range []int64{1, 123_456_789} {
+		c := judge(sample(), timeRange{}, hours(240), "starling backfill trace")
+		c.Intervals[0].Events = events
+		table := func(fill int) string {
+			var b strings.Builder
+			c.printTable(&b, screen{fill: fill})
+			return b.String()
+		}
+		width := 0
+		for line := range strings.Lines(table(0)) {
+			if strings.HasPrefix(line, "FROM") || strings.HasPrefix(line, "20") {
+				width = max(width, len(line)-1)
+			}
+		}
+		if !strings.Contains(table(width), "\nFROM") || strings.Contains(table(width-1), "\nFROM") {
+			t.Errorf("%d events: %d columns are just enough for\n%s", events, width, table(0))
+		}
+	}
+}
+
 func TestChartOfTenDays(t *testing.T) {
 	c := judge(sample(), timeRange{}, hours(240), "starling backfill trace")
 	var b strings.Builder

@@ -88,7 +88,7 @@ func (p *program) formatted(r formatReport, f formatFlags) error {
 			fmt.Fprint(p.stdout, printable(one.Diff))
 		}
 	}
-	p.answerWith(r, func() {})
+	p.answer = r
 	if !r.OK {
 		return &failure{code: exitWrong}
 	}

@@ -145,6 +145,6 @@ func (p *program) listLints() error {
 			fmt.Fprintf(p.stdout, "%s\n    %s\n", l.Name, l.Doc)
 		}
 	}
-	p.answerWith(all, func() {})
+	p.answer = all
 	return nil
 }

@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, p program) int {
 	if err != nil && !ok { // only cobra returns anything else, when it does not understand the command line
 		failed = &failure{exitUsage, fmt.Errorf("%s: %s%s\nsee: %[1]s --help", command.CommandPath(), strings.TrimSpace(err.Error()), nearCommand(command, err))}
 	}
-	if p.asJSON || wantsJSON(args) {
+	if p.asJSON || failed != nil && wantsJSON(args) {
 		p.finishJSON(failed)
 	} else if failed != nil {
 		p.tell(failed.err)

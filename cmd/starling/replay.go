@@ -107,7 +107,7 @@ func (p *program) replay(ctx context.Context, files []string, f replayFlags) err
 			r.print(p)
 		}
 	}
-	p.answerWith(results, func() {})
+	p.answer = results
 	if failed > 0 {
 		return &failure{code: exitWrong}
 	}

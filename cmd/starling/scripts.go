@@ -125,6 +125,6 @@ func (p *program) copyScripts(dir string, force bool) error {
 			fmt.Fprintln(p.stdout, file)
 		}
 	}
-	p.answerWith(copied, func() {})
+	p.answer = copied
 	return nil
 }

@@ -55,11 +55,12 @@ func (s *Session) Text(r *Result, look Look) string {
 
 // firstLines are as many as fit.
 func firstLines(text string, look Look) string {
-	lines, n := strings.SplitAfter(text, "\n"), look.Height
+	lines, n := strings.Split(strings.TrimSuffix(text, "\n"), "\n"), look.Height
 	if n <= 0 || len(lines) <= n {
 		return text
 	}
-	return strings.Join(lines[:n-1], "") + layout.Fit(fmt.Sprintf("and %d more lines; --plain or a larger terminal shows them", len(lines)-n), look.Width) + "\n"
+	more := fmt.Sprintf("and %d more lines; --plain or a larger terminal shows them", len(lines)-n+1)
+	return strings.Join(append(lines[:n-1], layout.Fit(more, look.Width)), "\n") + "\n"
 }
 
 type printer struct {

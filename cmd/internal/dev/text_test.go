@@ -66,6 +66,9 @@ func TestTextSaysWhatItLeavesOut(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+	if lines := strings.Count(text, "\n"); s.Text(sampleResult(), Look{Width: 80, Height: lines}) != text {
+		t.Errorf("it has %d lines, and does not stand whole on so many", lines)
+	}
 	short := s.Text(sampleResult(), Look{Width: 80, Height: 6})
 	if n := strings.Count(short, "\n"); n != 6 || !strings.Contains(short, "more lines; --plain or a larger terminal shows them") {
 		t.Errorf("want 6 lines, and how many more there are; got %d\n%s", n, short)

@@ -29,6 +29,9 @@ func Of(err error, code engine.Code) []Problem {
 	case coded:
 		return Of(e.Unwrap(), e.Code())
 	case interface{ Unwrap() []error }:
+		if !joins(err, e.Unwrap()) {
+			break // one sentence about several errors
+		}
 		var all []Problem
 		for _, one := range e.Unwrap() {
 			all = append(all, Of(one, code)...)
@@ -43,6 +46,15 @@ func Of(err error, code engine.Code) []Problem {
 		code = engine.CodeScript
 	}
 	return []Problem{One(err, engine.CodeOf(err, code))}
+}
+
+// joins reports whether err says nothing but its parts, line by line, as errors.Join makes it.
+func joins(err error, parts []error) bool {
+	var texts []string
+	for _, part := range parts {
+		texts = append(texts, part.Error())
+	}
+	return err.Error() == strings.Join(texts, "\n")
 }
 
 // A coded error says what errors below it are that have no code.

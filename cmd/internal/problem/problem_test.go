@@ -38,6 +38,8 @@ func TestOf(t *testing.T) {
 		{"a script", script, []Problem{inScript}},
 		{"a script in another error", fmt.Errorf("load: %w", script), []Problem{{"a.star", 2, 5, engine.CodeScript, "undefined: x", "", "load: a.star:2:5: undefined: x"}}},
 		{"a failure of two", ended{errors.Join(errors.New("one"), script)}, []Problem{{Code: "wrong", Message: "one", Text: "one"}, inScript}},
+		{"a sentence about two", fmt.Errorf("%w; it was at: %w", errors.New("too late"), script),
+			[]Problem{{"a.star", 2, 5, engine.CodeScript, "undefined: x", "", "too late; it was at: a.star:2:5: undefined: x"}}},
 		{"a usage", errors.New("starling check: unknown flag: --x\nsee: starling check --help"),
 			[]Problem{{Code: "other", Message: "starling check: unknown flag: --x", Fix: "see: starling check --help", Text: "starling check: unknown flag: --x\nsee: starling check --help"}}},
 		{"not a place", errors.New("http://a:80: x"), []Problem{{Code: "other", Message: "http://a:80: x", Text: "http://a:80: x"}}},
