@@ -43,10 +43,7 @@ func TestClockIsSetBackAndAheadBetweenStarts(t *testing.T) {
 		}
 		want = append(want, body)
 	}
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	commit(s, "in the present")
 	s.Close()
 

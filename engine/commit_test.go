@@ -19,10 +19,7 @@ import (
 func TestLargeCommitIsOneStep(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 	// Random-looking bodies do not compress, so this takes many transactions.
 	noise := make([]byte, 4096)
@@ -52,10 +49,7 @@ func TestLargeCommitIsOneStep(t *testing.T) {
 func TestLeftoversOfACommitThatDidNotHappenAreDropped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 	stage(t, p, "kept")
 	if err := p.Commit(); err != nil {
@@ -103,12 +97,9 @@ func TestHugeCursorHurtsOnlyItsOwner(t *testing.T) {
 // to fit into one transaction of the database; with few hours, the keys are in it too. A commit that is refused leaves nothing.
 func TestCommitOfManyHours(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, t.TempDir())
+	s := openStore(t, t.TempDir(), "out")
 	defer s.Close()
 	s.inline = 0
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
 	for i, test := range []struct {
 		hours int
 		want  string
@@ -142,11 +133,8 @@ func TestCommitOfManyHours(t *testing.T) {
 // TestChunksInMemory commits events that do not compress to a store in memory, which takes no chunk of more than a MiB.
 func TestChunksInMemory(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, "")
+	s := openStore(t, "", "out")
 	defer s.Close()
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
 	noise := make([]byte, 750<<10)
 	rand.Read(noise)
 	text := hex.EncodeToString(noise)

@@ -70,10 +70,7 @@ func contentsOf(t *testing.T, s *Store) contents {
 func damagedStore(t *testing.T, dir string, random *rand.Rand) contents {
 	t.Helper()
 	live := t.TempDir()
-	s := openStore(t, live)
-	if err := s.outputs([]string{"out", "slow"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, live, "out", "slow")
 	n := 0
 	commit := func(events, size int) {
 		t.Helper()

@@ -86,11 +86,8 @@ func (d *day) acknowledge(n, left uint64) {
 func TestDiskStaysLevelOverADay(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state[1]") // no pattern
-	s := openStore(t, dir)
+	s := openStore(t, dir, "out")
 	defer s.Close()
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
 	s.guardSpace(1<<20, slog.New(slog.DiscardHandler))
 	s.wait.Go(func() { s.keepSmall(50*time.Millisecond, daySlack) }) // this day is shorter than others
 	d := &day{t: t, store: s, ticks: envNumber("STARLING_DAY", 144)}

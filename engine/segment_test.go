@@ -136,11 +136,8 @@ func TestSegmentsWaitForABackup(t *testing.T) {
 func TestASegmentThatCannotBeWrittenIsLeft(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
+	s := openStore(t, dir, "out")
 	defer s.Close()
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
 	want := commitNoise(t, s, 4)
 	s.segments.file.Close() // as if the disk were gone
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
@@ -170,10 +167,7 @@ func TestASegmentThatCannotBeWrittenIsLeft(t *testing.T) {
 func TestAMissingSegmentIsALossOnlyInTheOutbox(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	commitNoise(t, s, 2)
 	if err := s.ack("out", s.nextChunk()-1); err != nil {
 		t.Fatal(err)
@@ -201,10 +195,7 @@ func TestAMissingSegmentIsALossOnlyInTheOutbox(t *testing.T) {
 func TestABackupHoldsWhatIsInSegments(t *testing.T) {
 	t.Parallel()
 	dir, other, file := t.TempDir(), filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "backup")
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	want := commitNoise(t, s, 20)
 	s.Close()
 	if _, err := BackupDir(dir, file); err != nil {

@@ -269,11 +269,8 @@ func TestDiskFullAtOnce(t *testing.T) {
 func TestPullsWaitForTheDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := openStore(t, "")
+		s := openStore(t, "", "out")
 		defer s.Close()
-		if err := s.outputs([]string{"out"}); err != nil {
-			t.Fatal(err)
-		}
 		var mu sync.Mutex // Badger wakes up every 50 ms, in virtual time too: not for hours
 		free := int64(500 << 20)
 		set := func(n int64) { mu.Lock(); defer mu.Unlock(); free = n }

@@ -19,9 +19,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-func openStore(t *testing.T, dir string) *Store {
+// openStore opens the store of a folder, or one in memory, and says which outputs there are, if any are named.
+func openStore(t *testing.T, dir string, outputs ...string) *Store {
 	t.Helper()
 	s, err := OpenStore(dir, 1<<30)
+	if err == nil && len(outputs) > 0 {
+		err = s.outputs(outputs)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +74,7 @@ func outboxBodies(t *testing.T, s *Store, sink string) []string {
 func TestCommitIsAllOrNothingAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 	stage(t, p, "one", "two")
 	p.SetCursor("at", json.RawMessage(`"2026-01-01"`))
@@ -107,10 +108,7 @@ func TestCommitIsAllOrNothingAcrossRestarts(t *testing.T) {
 func TestEachSinkHasItsOwnTail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"fast", "slow"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "fast", "slow")
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 	for _, b := range []string{"a", "b", "c"} {
 		stage(t, p, b)

@@ -12,10 +12,7 @@ import (
 func TestWitnessKnowsAnOlderState(t *testing.T) {
 	t.Parallel()
 	dir, older := t.TempDir(), t.TempDir()
-	s := openStore(t, dir)
-	if err := s.outputs([]string{"out"}); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, dir, "out")
 	p := NewPull(t.Context(), testEnv(t, s), "a/1/x")
 	stage(t, p, "first")
 	if err := p.Commit(); err != nil {

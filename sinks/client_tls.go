@@ -22,12 +22,19 @@ type clientTLS struct {
 // newClientTLS reads the keys type, chain, cert and key; Reload reads the files.
 func newClientTLS(c *engine.Section, env Env, op string) *clientTLS {
 	t := &clientTLS{on: c.Choice("type", "SSL", "SSL", "TCP") == "SSL", op: op, own: ownCertificate{log: env.Logger, op: op}, files: optionalFiles(c)}
-	for _, key := range []string{"chain", "cert", "key"} {
-		if !t.on && c.Has(key) {
-			c.Errorf(key, "is nothing with type: TCP")
-		}
+	if !t.on {
+		refuseCertificates(c, "chain", "cert", "key")
 	}
 	return t
+}
+
+// refuseCertificates tells of keys that have no effect where type is TCP.
+func refuseCertificates(c *engine.Section, keys ...string) {
+	for _, key := range keys {
+		if c.Has(key) {
+			c.Errorf(key, "is nothing with type: TCP, which has no certificates: leave it out, or say type: SSL")
+		}
+	}
 }
 
 // optionalFiles reads the keys chain, cert and key.

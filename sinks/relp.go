@@ -66,11 +66,7 @@ func newRelp(out engine.Output, env Env) (engine.Sink, error) {
 		maxEvent: newMaxEvent(c),
 	}
 	if c.Choice("type", "SSL", "SSL", "TCP") == "TCP" {
-		for _, key := range []string{"chain", "cert", "key", "chain_loc", "cert_loc", "key_loc", "verify"} {
-			if c.Has(key) {
-				c.Errorf(key, "is nothing with type: TCP")
-			}
-		}
+		refuseCertificates(c, "chain", "cert", "key", "chain_loc", "cert_loc", "key_loc", "verify")
 		s.config = func() *tls.Config { return nil }
 		if err := c.Err(); err != nil {
 			return nil, err
