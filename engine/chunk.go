@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -71,7 +70,8 @@ func (w *chunkWriter) add(table *Table, at time.Time, body []byte) []byte {
 	return w.raw[start:]
 }
 
-// seal returns the finished chunk, without its commit time, and empties the writer.
+// seal returns the finished chunk, without its commit time, and empties the writer. It lies in the writer's memory,
+// until the next one is sealed.
 func (w *chunkWriter) seal() []byte {
 	most := chunkHeader + s2.MaxEncodedLen(len(w.raw))
 	w.packed = slices.Grow(w.packed[:0], most)[:most]
@@ -80,7 +80,8 @@ func (w *chunkWriter) seal() []byte {
 	binary.LittleEndian.PutUint32(w.packed[13:], w.events)
 	// A million message traces cost 0.5 s of a processor in S2, 1.2 in its better mode for 4 % less, 1.7 in zstd at its fastest for 42 % less.
 	block := s2.Encode(w.packed[chunkHeader:], w.raw)
-	chunk := bytes.Clone(w.packed[:chunkHeader+len(block)]) // as large as it is: it waits for its commit
+	chunk := w.packed[:chunkHeader+len(block)]
+	sumChunk(chunk)
 	w.empty()
 	return chunk
 }
@@ -97,10 +98,18 @@ func stampChunk(chunk []byte, at time.Time, pull trace.SpanContext) {
 	copy(chunk[17:], traceID[:])
 	copy(chunk[33:], spanID[:])
 	binary.LittleEndian.PutUint64(chunk[5:], uint64(at.UnixMilli()))
+	sumChunk(chunk)
+}
+
+// sumChunk writes the checksum into a chunk.
+func sumChunk(chunk []byte) {
 	binary.LittleEndian.PutUint32(chunk[1:], crc32.Checksum(chunk[5:], castagnoli))
 }
 
 var errDamaged = errors.New("damaged chunk")
+
+// chunkSum returns the checksum that a sealed chunk has.
+func chunkSum(chunk []byte) uint32 { return binary.LittleEndian.Uint32(chunk[1:]) }
 
 // chunkEvents returns how many events a sealed chunk has.
 func chunkEvents(chunk []byte) uint32 { return binary.LittleEndian.Uint32(chunk[13:]) }

@@ -153,6 +153,7 @@ func (c *collector) pull(parent context.Context) (handover bool, err error) {
 
 	began := time.Now()
 	p := NewPull(ctx, c.env, c.key)
+	defer p.dropStaged()
 	p.limits = c.config.Limits
 	p.handover = &c.handover
 	if err := c.env.Recorder.record(p, script); err != nil {

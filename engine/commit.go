@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // groupLimit bounds how many commits share one transaction and so one sync of the disk.
@@ -24,7 +25,7 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 		return err
 	}
 	for {
-		if err := s.room(ctx, c.size); err != nil {
+		if err := s.room(ctx, c.size, c.held); err != nil {
 			return err
 		}
 		err := s.submitAndWait(ctx, c)
@@ -41,8 +42,8 @@ func (s *Store) commit(ctx context.Context, c *commitRequest) error {
 // fitsMemory refuses what Badger does not take in memory. Its own error shows the beginning of the value.
 func (s *Store) fitsMemory(c *commitRequest) error {
 	for _, chunk := range c.chunks {
-		if s.dir == "" && len(chunk) > chunkMost {
-			return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("an event takes %d bytes, compressed; without a state directory it may take %d", len(chunk), chunkMost),
+		if s.dir == "" && len(chunk.data) > chunkMost {
+			return &Error{Code: CodeTooLarge, Op: "commit", Err: fmt.Errorf("an event takes %d bytes, compressed; without a state directory it may take %d", len(chunk.data), chunkMost),
 				Hint: "leave fields out in the script, or lower starling.limits.event_bytes and set starling.limits.oversized to cut"}
 		}
 	}
@@ -73,9 +74,9 @@ func (s *Store) submitAndWait(ctx context.Context, c *commitRequest) error {
 	return nil
 }
 
-// room waits until the outbox and the disk have place for size more bytes. An empty outbox takes a
-// commit of any size.
-func (s *Store) room(ctx context.Context, size int64) error {
+// room waits until the outbox has place for size more bytes, and the disk for those that are still held in memory.
+// An empty outbox takes a commit of any size.
+func (s *Store) room(ctx context.Context, size, held int64) error {
 	if size == 0 && s.space.fits(0) {
 		return nil
 	}
@@ -86,7 +87,7 @@ func (s *Store) room(ctx context.Context, size int64) error {
 	case <-ctx.Done():
 		return outboxFull()
 	}
-	if err := s.waitForSpace(ctx, size); err != nil || size == 0 {
+	if err := s.waitForSpace(ctx, held); err != nil || size == 0 {
 		return err
 	}
 	for {
@@ -152,10 +153,16 @@ func (s *Store) refuse() {
 
 func (s *Store) commitGroup(group []*commitRequest) {
 	s.at(stepCommit)
-	if !s.space.fits(sizeOf(group)) {
-		for _, c := range group {
-			c.done <- errNoSpace
-		}
+	if !s.space.fits(heldBy(group)) {
+		answer(group, errNoSpace)
+		return
+	}
+	err := s.placeRest(group)
+	if err == nil {
+		err = s.syncChunks(group)
+	}
+	if err != nil {
+		answer(group, err)
 		return
 	}
 	now := time.Now()
@@ -164,38 +171,38 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	s.mu.Unlock()
 	start := plan.head
 	for _, c := range group {
-		for _, chunk := range c.chunks {
-			stampChunk(chunk, now, c.pull)
-		}
-		plan.add(c)
+		plan.add(c, now)
 	}
-	err := s.apply(&plan, group)
-	if errors.Is(err, badger.ErrTxnTooBig) { // nothing of it was committed
-		s.segments.release(plan.locations)
-		if len(group) > 1 {
-			for _, c := range group {
-				s.commitGroup([]*commitRequest{c})
-			}
-			return
+	err = s.apply(&plan, group)
+	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 { // nothing of it was committed
+		for _, c := range group {
+			s.commitGroup([]*commitRequest{c})
 		}
+		return
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		s.mu.Lock()
 		if len(s.sizes) == 0 {
 			s.first = start
 		}
-		for i, w := range plan.data {
-			info := chunkInfo{size: int64(len(w.value)), events: chunkEvents(w.value), committed: now}
-			if i < len(plan.locations) {
-				info.segment = plan.locations[i].segment
-			}
+		for _, info := range plan.chunks {
 			s.keep(info)
 		}
 		s.head, s.block = plan.head, plan.block
 		s.wake()
 		s.mu.Unlock()
+		s.segments.committed(plan.placed)
 		s.at(stepAnswer)
+	case !errors.Is(err, badger.ErrTxnTooBig):
+		for _, c := range group {
+			s.segments.hold(c.chunks)
+		}
 	}
+	answer(group, err)
+}
+
+func answer(group []*commitRequest, err error) {
 	for _, c := range group {
 		c.done <- err
 	}
@@ -208,23 +215,31 @@ func sizeOf(group []*commitRequest) (size int64) {
 	return size
 }
 
+// heldBy returns how many bytes of chunks of a group are still to be written.
+func heldBy(group []*commitRequest) (size int64) {
+	for _, c := range group {
+		size += c.held
+	}
+	return size
+}
+
 // A commitPlan gathers what a group of commits writes: chunks and blocks past the head, and what makes
 // them count.
 type commitPlan struct {
 	head, block uint64
-	outbox      outboxEdge // before it
-	data        []keyValue // chunks, in order
-	locations   []location // of them, if they are in segments
+	outbox      outboxEdge  // before it
+	data        []keyValue  // chunks or their locations, in order
+	chunks      []chunkInfo // the same
+	placed      int64       // bytes of those in segments
 	blocks      []keyValue
 	point       []keyValue // cursors and pointers to blocks
 }
 
 type keyValue struct{ key, value []byte }
 
-func (p *commitPlan) add(c *commitRequest) {
+func (p *commitPlan) add(c *commitRequest, now time.Time) {
 	for _, chunk := range c.chunks {
-		p.data = append(p.data, keyValue{chunkKey(p.head), chunk})
-		p.head++
+		p.addChunk(chunk, now, c.pull)
 	}
 	c.next = p.head
 	for hour, keys := range c.seen {
@@ -243,14 +258,26 @@ func (p *commitPlan) add(c *commitRequest) {
 	}
 }
 
+func (p *commitPlan) addChunk(c sealedChunk, now time.Time, pull trace.SpanContext) {
+	var value []byte
+	info := chunkInfo{committed: now, segment: c.at.segment}
+	if c.at.segment > 0 {
+		value = c.at.stamped(now, pull).encode()
+		info.size, info.events = int64(c.at.size), c.at.events
+		p.placed += info.size
+	} else {
+		value = c.data
+		stampChunk(value, now, pull)
+		info.size, info.events = int64(len(value)), chunkEvents(value)
+	}
+	p.data, p.chunks = append(p.data, keyValue{chunkKey(p.head), value}), append(p.chunks, info)
+	p.head++
+}
+
 // apply writes the data past the head where it is too much for one transaction, and then moves the
 // head, the cursors and the pointers together.
 func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
-	data, err := s.writeChunks(p)
-	if err != nil {
-		return err
-	}
-	data = slices.Concat(data, p.blocks)
+	data := slices.Concat(p.data, p.blocks)
 	size := 0
 	for _, w := range data {
 		size += len(w.key) + len(w.value)
@@ -278,7 +305,7 @@ func (s *Store) apply(p *commitPlan, group []*commitRequest) error {
 			s.at(stepWiped)
 		}
 	}
-	err = s.update(func(t *testimony) { t.head, t.block = p.head, p.block }, func(txn *badger.Txn) error {
+	err := s.update(func(t *testimony) { t.head, t.block = p.head, p.block }, func(txn *badger.Txn) error {
 		for _, c := range group {
 			if err := wipeCursors(txn, c); err != nil {
 				return err

@@ -76,6 +76,9 @@ func damagedStore(t *testing.T, dir string, random *rand.Rand) contents {
 		t.Helper()
 		collector := []string{"a/1/x", "b/1/y"}[n%2]
 		p := NewPull(t.Context(), testEnv(t, s), collector)
+		if s.inline > inlineBytes {
+			p.staged.place = nil
+		}
 		for i := range events {
 			body := make([]byte, size)
 			for j := range body {
@@ -99,6 +102,7 @@ func damagedStore(t *testing.T, dir string, random *rand.Rand) contents {
 	commit(2, 1_100_000) // values that are too large for tables
 	s.inline = inlineBytes
 	commit(2, 500_000) // in a segment
+	commit(3, 900_000) // the same, in a chunk each
 	for range 5 {
 		commit(10, 500)
 	}

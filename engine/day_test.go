@@ -58,8 +58,9 @@ func (d *day) commit() {
 	at := time.Unix(1e9, 0).Add(24 * time.Hour * time.Duration(d.done) / time.Duration(d.ticks))
 	st := staging{cursors: map[string]json.RawMessage{"n": json.RawMessage(strconv.Itoa(d.done))}, forget: hourOf(at) - 3}
 	for range dayChunks {
-		st.chunks = append(st.chunks, slices.Clone(d.chunk))
+		st.chunks = append(st.chunks, sealedChunk{data: slices.Clone(d.chunk)})
 		st.size += int64(len(d.chunk))
+		st.held += int64(len(d.chunk))
 	}
 	for i := range dayKeys {
 		var key Key

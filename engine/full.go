@@ -44,6 +44,7 @@ func (s *Store) setPolicy(p policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.policy = p
+	s.free.Store(p.bytes - s.bytes)
 	s.wake()
 }
 

@@ -125,6 +125,9 @@ func NewPull(ctx context.Context, env *Env, collector string) *Pull {
 		}
 	}
 	p.started = p.Now()
+	if env.Store != nil {
+		p.staged.place = env.Store.place
+	}
 	return p
 }
 

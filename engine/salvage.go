@@ -198,7 +198,7 @@ func (s *salvage) bound(h *hole) {
 			continue
 		}
 		if id < h.first {
-			h.after = max(h.after, c.version)
+			h.after = max(h.after, c.version-1) // the hole may be of the same commit, unless a head says otherwise
 			if c.committed.After(h.from) {
 				h.from = c.committed
 			}

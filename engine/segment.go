@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Chunks of larger commits lie in files of their own beside the database, the segments, and Badger holds
@@ -17,19 +20,24 @@ import (
 // removed as soon as all outputs have what is in it. On ext4, 250 MB in chunks of 300 kB, each synced,
 // cost 7.5 s of a processor in Badger's tables, 4 in its value log, and 0.3 in segments.
 //
-// A segment is written from its start on by one process and never changed: after a failure, and at the
-// next start, a new one begins. What no location points at counts for nothing. In front of each chunk
-// stands its number (8 bytes), so that none can be taken for another.
+// A chunk is written when it is full, long before its commit, so that the disk works while the pull goes on; the
+// commit only syncs. What the commit adds to the chunk (its time, its pull) is in the location, as is the chunk's
+// checksum, so that none can be taken for another. A segment is written from its start on by one process and never
+// changed: after a failure, and at the next start, a new one begins. What no location points at counts for nothing.
 const (
 	segmentSuffix = ".chunks"
 	segmentBytes  = 8 << 20 // after which the next one begins: so much of the oldest may be room that is lost
-	segmentHead   = 8
 
 	// A group of commits with fewer bytes of chunks goes into Badger, for one sync instead of two.
 	inlineBytes = 16 << 10
 
-	locatedVersion = 2 // where a chunk has its own
-	locationSize   = 1 + 4 + 4 + 4 + 4 + 8
+	// The first byte of a location, where a chunk has its version.
+	locatedVersion = 4
+	locationSize   = 1 + 4*5 + 8 + 16 + 8
+	// Until format 3 of the store a chunk was as it had been committed, and behind its number.
+	numberedVersion = 2
+	numberedSize    = 1 + 4*4 + 8
+	numberedHead    = 8
 )
 
 // A location says where a chunk is, and what a start must know of it.
@@ -37,28 +45,61 @@ type location struct {
 	segment      uint32 // 0: nowhere
 	offset, size uint32 // of the chunk
 	events       uint32
-	committed    int64 // Unix ms
+	committed    int64  // Unix ms
+	sum          uint32 // that the chunk has there
+	trace        trace.TraceID
+	span         trace.SpanID // of the pull
+	numbered     bool         // of a store of format 3
 }
 
 func (p location) encode() []byte {
 	b := make([]byte, 1, locationSize)
 	b[0] = locatedVersion
-	for _, v := range []uint32{p.segment, p.offset, p.size, p.events} {
+	numbers := []uint32{p.segment, p.offset, p.size, p.events, p.sum}
+	if p.numbered {
+		b[0], numbers = numberedVersion, numbers[:4]
+	}
+	for _, v := range numbers {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
-	return binary.LittleEndian.AppendUint64(b, uint64(p.committed))
+	b = binary.LittleEndian.AppendUint64(b, uint64(p.committed))
+	if p.numbered {
+		return b
+	}
+	return append(append(b, p.trace[:]...), p.span[:]...)
 }
 
 // decodeLocation reports false for a value that is a chunk itself.
 func decodeLocation(b []byte) (p location, ok bool) {
-	if len(b) != locationSize || b[0] != locatedVersion {
-		return p, false
+	p.numbered = len(b) == numberedSize && b[0] == numberedVersion
+	if !p.numbered && (len(b) != locationSize || b[0] != locatedVersion) {
+		return location{}, false
 	}
-	for i, v := range []*uint32{&p.segment, &p.offset, &p.size, &p.events} {
-		*v = binary.LittleEndian.Uint32(b[1+4*i:])
+	rest := b[1:]
+	numbers := []*uint32{&p.segment, &p.offset, &p.size, &p.events, &p.sum}
+	if p.numbered {
+		numbers = numbers[:4]
 	}
-	p.committed = int64(binary.LittleEndian.Uint64(b[17:]))
+	for _, v := range numbers {
+		*v, rest = binary.LittleEndian.Uint32(rest), rest[4:]
+	}
+	p.committed, rest = int64(binary.LittleEndian.Uint64(rest)), rest[8:]
+	if !p.numbered {
+		copy(p.trace[:], rest)
+		copy(p.span[:], rest[len(p.trace):])
+	}
 	return p, true
+}
+
+// stamped returns the location of a chunk that is committed.
+func (p location) stamped(at time.Time, pull trace.SpanContext) location {
+	p.committed, p.trace, p.span = at.UnixMilli(), pull.TraceID(), pull.SpanID()
+	return p
+}
+
+// pull returns the pull that made the chunk.
+func (p location) pull() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: p.trace, SpanID: p.span})
 }
 
 func segmentName(number uint32) string { return fmt.Sprintf("%06d%s", number, segmentSuffix) }
@@ -79,7 +120,7 @@ func segmentNumbers(dir string) (numbers []uint32, err error) {
 	return numbers, err
 }
 
-// readLocated returns the chunk with the given number, checked, in into if that is large enough.
+// readLocated returns the chunk with the given number, checked and stamped, in into if that is large enough.
 func readLocated(dir string, id uint64, p location, into []byte) ([]byte, error) {
 	name := segmentName(p.segment)
 	f, err := os.Open(filepath.Join(dir, name))
@@ -91,7 +132,10 @@ func readLocated(dir string, id uint64, p location, into []byte) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", name, err)
 	}
-	start, end := int64(p.offset)-segmentHead, int64(p.offset)+int64(p.size)
+	start, end := int64(p.offset), int64(p.offset)+int64(p.size)
+	if p.numbered {
+		start -= numberedHead
+	}
 	if start < 0 || end > info.Size() {
 		return nil, fmt.Errorf("%s: damaged: it ends at byte %d, and chunk %d should be at %d to %d", name, info.Size(), id, p.offset, end)
 	}
@@ -99,103 +143,173 @@ func readLocated(dir string, id uint64, p location, into []byte) ([]byte, error)
 	if _, err := f.ReadAt(data, start); err != nil {
 		return nil, fmt.Errorf("%s: cannot be read: %w", name, err)
 	}
-	if binary.BigEndian.Uint64(data) != id {
+	mine := true
+	if p.numbered {
+		mine, data = binary.BigEndian.Uint64(data) == id, data[numberedHead:]
+	}
+	if err := checkChunk(data); err != nil && mine {
+		return nil, fmt.Errorf("%s: damaged: chunk %d at byte %d: %w", name, id, p.offset, err)
+	}
+	if !mine || !p.numbered && chunkSum(data) != p.sum {
 		return nil, fmt.Errorf("%s: damaged: what is at byte %d is not chunk %d", name, p.offset, id)
 	}
-	data = data[segmentHead:]
-	if err := checkChunk(data); err != nil {
-		return nil, fmt.Errorf("%s: damaged: chunk %d at byte %d: %w", name, id, p.offset, err)
+	if !p.numbered {
+		stampChunk(data, time.UnixMilli(p.committed), p.pull())
 	}
 	return data, nil
 }
 
-// segments writes and removes segments. Its zero value, for a store in memory, has none.
+// segments writes and removes segments. Its zero value, for a store in memory, has none. Any goroutine may add
+// chunks; to sync them is for the committer alone.
 type segments struct {
 	dir      string
 	limit    int64 // segmentBytes, or less for tests
 	unsynced bool
 
-	// Of the segment that is written; for the committer alone, but number.
-	file *os.File // nil: the next chunk begins a new one
-	size int64
-
-	mu     sync.Mutex
-	number uint32         // of the last segment that was begun
-	open   bool           // it is still written
-	live   map[uint32]int // how many chunks in each the outbox has, or may soon have
+	mu      sync.Mutex
+	number  uint32              // of the last segment that was begun
+	current *segment            // nil: the next chunk begins a new one
+	begun   map[uint32]*segment // that are not wholly durable yet
+	live    map[uint32]int      // how many chunks in each are in the outbox, or may soon be
+	ahead   int64               // bytes of chunks that wait for their commit
 }
 
-// add writes a chunk, which is durable after sync.
-func (s *segments) add(id uint64, chunk []byte) (p location, err error) {
-	if s.file == nil || s.size >= s.limit {
+// A segment that this process writes, or has to sync.
+type segment struct {
+	number       uint32
+	file         *os.File
+	size, synced int64
+	named        bool  // the directory has it for certain
+	err          error // why it could not be synced: what the disk has of it nobody knows
+}
+
+// add writes a chunk, which is durable after sync. It belongs to the caller until it is committed, or released.
+func (s *segments) add(chunk []byte) (p location, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil || s.current.size >= s.limit {
 		if err := s.begin(); err != nil {
 			return p, err
 		}
 	}
-	if _, err := s.file.Write(binary.BigEndian.AppendUint64(nil, id)); err != nil {
+	g := s.current
+	if _, err := g.file.Write(chunk); err != nil {
+		s.current = nil // nobody knows where it ends
 		return p, err
 	}
-	if _, err := s.file.Write(chunk); err != nil {
-		return p, err
-	}
-	p = location{segment: s.number, offset: uint32(s.size + segmentHead), size: uint32(len(chunk)), events: chunkEvents(chunk), committed: chunkCommitted(chunk)}
-	s.size += segmentHead + int64(len(chunk))
-	s.mu.Lock()
-	s.live[s.number]++
-	s.mu.Unlock()
+	p = location{segment: g.number, offset: uint32(g.size), size: uint32(len(chunk)), events: chunkEvents(chunk), sum: chunkSum(chunk)}
+	startWriting(g.file, g.size, int64(len(chunk)))
+	g.size += int64(len(chunk))
+	s.live[g.number]++
+	s.ahead += int64(len(chunk))
 	return p, nil
 }
 
-// begin ends the segment that is written, and begins a new one.
+// begin begins a new segment.
 func (s *segments) begin() error {
-	err := s.sync()
-	if err = errors.Join(err, s.end()); err != nil {
-		return err
+	if s.begun == nil {
+		return errStoreClosed
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if old := s.current; old != nil && old.synced == old.size {
+		s.end(old)
+	}
 	s.number++
 	f, err := os.OpenFile(filepath.Join(s.dir, segmentName(s.number)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	s.file, s.size, s.open = f, 0, true
-	if s.unsynced {
-		return nil
-	}
-	return syncDir(s.dir)
+	s.current = &segment{number: s.number, file: f}
+	s.begun[s.number] = s.current
+	return nil
 }
 
-// end ends the segment that is written, so that the next chunk begins a new one.
-func (s *segments) end() error {
-	if s.file == nil {
+// sync makes what was added to a segment durable.
+func (s *segments) sync(number uint32) error {
+	s.mu.Lock()
+	g := s.begun[number]
+	if g == nil { // all of it is durable
+		s.mu.Unlock()
 		return nil
 	}
-	err := s.file.Close()
-	s.file = nil
-	s.mu.Lock()
-	s.open = false
+	size := g.size
 	s.mu.Unlock()
+	if g.err == nil && g.synced < size && !s.unsynced {
+		g.err = g.sync(s.dir)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.err != nil {
+		if s.current == g {
+			s.current = nil
+		}
+		return g.err
+	}
+	g.synced = size
+	if s.current != g && size == g.size {
+		s.end(g)
+	}
+	return nil
+}
+
+func (g *segment) sync(dir string) error {
+	err := g.file.Sync()
+	if err == nil && !g.named {
+		err = syncDir(dir)
+		g.named = err == nil
+	}
 	return err
 }
 
-func (s *segments) sync() error {
-	if s.file == nil || s.unsynced {
-		return nil
+// end closes a segment that is not written any more, and durable or of no use: what closing it could tell does not matter.
+func (s *segments) end(g *segment) {
+	delete(s.begun, g.number)
+	g.file.Close()
+}
+
+// close ends what is written.
+func (s *segments) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.begun {
+		s.end(g)
 	}
-	return s.file.Sync()
+	s.current, s.begun = nil, nil
 }
 
-// abandon ends the segment that is written after a failure: what the disk has of it nobody knows.
-func (s *segments) abandon(chunks []location) error {
-	s.release(chunks)
-	return s.end()
+// committed notes that so many bytes of chunks do not wait for their commit any more.
+func (s *segments) committed(size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead -= size
 }
 
-// release notes that the outbox will not have these chunks.
-func (s *segments) release(chunks []location) {
-	for _, p := range chunks {
-		s.forget(p.segment)
+// waiting returns how many bytes of chunks wait for their commit.
+func (s *segments) waiting() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ahead
+}
+
+// release notes that chunks will not be committed.
+func (s *segments) release(chunks []sealedChunk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range chunks {
+		if c.at.segment > 0 {
+			s.live[c.at.segment]--
+			s.ahead -= int64(c.at.size)
+		}
+	}
+}
+
+// hold keeps the segments of chunks, of which nobody knows whether they were committed, until the next start.
+func (s *segments) hold(chunks []sealedChunk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range chunks {
+		if c.at.segment > 0 {
+			s.live[c.at.segment]++
+		}
 	}
 }
 
@@ -214,7 +328,7 @@ func (s *segments) collect() error {
 	defer s.mu.Unlock()
 	var failed error
 	for n, chunks := range s.live {
-		if chunks > 0 || s.open && n == s.number {
+		if chunks > 0 || s.current != nil && n == s.current.number {
 			continue
 		}
 		if err := os.Remove(filepath.Join(s.dir, segmentName(n))); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -222,6 +336,9 @@ func (s *segments) collect() error {
 			continue
 		}
 		delete(s.live, n)
+		if g := s.begun[n]; g != nil {
+			s.end(g)
+		}
 	}
 	return failed
 }
@@ -229,7 +346,7 @@ func (s *segments) collect() error {
 // load finds out what is there; used says which segments have chunks of the outbox, and how many.
 func (s *segments) load(used map[uint32]int) error {
 	numbers, err := segmentNumbers(s.dir)
-	s.live = used
+	s.live, s.begun = used, map[uint32]*segment{}
 	for _, n := range numbers {
 		s.number = max(s.number, n)
 		s.live[n] += 0 // what a crash has left is removed
@@ -245,30 +362,67 @@ func (s *segments) bytes() (size int64) {
 	return allocatedBy(s.dir, segmentSuffix)
 }
 
-// writeChunks writes the chunks of a plan to a segment, unless they are few bytes, and returns what Badger gets.
-func (s *Store) writeChunks(p *commitPlan) ([]keyValue, error) {
-	size := 0
-	for _, kv := range p.data {
-		size += len(kv.value)
+// place puts a chunk where it will stay, before its commit. It reports false if the chunk is to wait in memory:
+// there is no room for it ahead of others, or something is wrong, which the commit will tell.
+func (s *Store) place(chunk []byte) (location, bool) {
+	size := int64(len(chunk))
+	if s.segments.dir == "" || s.segments.waiting()+size > s.free.Load() || !s.space.roomy(size) {
+		return location{}, false
 	}
-	if s.segments.dir == "" || size <= s.inline {
-		return p.data, nil
+	s.at(stepPart)
+	at, err := s.segments.add(chunk)
+	return at, err == nil
+}
+
+// placeRest writes the chunks of a group to a segment that wait in memory, unless all chunks are few bytes.
+func (s *Store) placeRest(group []*commitRequest) error {
+	if s.segments.dir == "" || sizeOf(group) <= int64(s.inline) {
+		return nil
 	}
-	placed := make([]keyValue, 0, len(p.data))
-	for _, kv := range p.data {
-		s.at(stepPart)
-		at, err := s.segments.add(binary.BigEndian.Uint64(kv.key[len(prefChunk):]), kv.value)
-		if err != nil {
-			return nil, errors.Join(err, s.segments.abandon(p.locations))
+	for _, c := range group {
+		for i := range c.chunks {
+			if c.chunks[i].at.segment > 0 {
+				continue
+			}
+			s.at(stepPart)
+			at, err := s.segments.add(c.chunks[i].data)
+			if err != nil {
+				return err
+			}
+			c.chunks[i] = sealedChunk{at: at}
 		}
-		p.locations = append(p.locations, at)
-		placed = append(placed, keyValue{kv.key, at.encode()})
 	}
-	if err := s.segments.sync(); err != nil {
-		return nil, errors.Join(err, s.segments.abandon(p.locations))
+	return nil
+}
+
+// release forgets chunks that will not be committed.
+func (s *Store) release(chunks []sealedChunk) {
+	if !slices.ContainsFunc(chunks, func(c sealedChunk) bool { return c.at.segment > 0 }) {
+		return
 	}
-	s.at(stepPastHead)
-	return placed, nil
+	s.segments.release(chunks)
+	if err := s.removeSegments(); err != nil && s.space != nil {
+		s.space.log.Warn("a file that nothing needs could not be removed; it is tried again", "directory", s.dir, "error", err)
+	}
+}
+
+// syncChunks makes the chunks of a group durable that are in segments.
+func (s *Store) syncChunks(group []*commitRequest) error {
+	var last uint32
+	for _, c := range group {
+		for _, chunk := range c.chunks {
+			if n := chunk.at.segment; n != last && n > 0 {
+				if err := s.segments.sync(n); err != nil {
+					return err
+				}
+				last = n
+			}
+		}
+	}
+	if last > 0 {
+		s.at(stepPastHead)
+	}
+	return nil
 }
 
 // removeSegments removes the segments that nothing needs any more. A backup may still read them, so

@@ -2,12 +2,15 @@ package engine
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,7 +142,7 @@ func TestASegmentThatCannotBeWrittenIsLeft(t *testing.T) {
 	s := openStore(t, dir, "out")
 	defer s.Close()
 	want := commitNoise(t, s, 4)
-	s.segments.file.Close() // as if the disk were gone
+	s.segments.current.file.Close() // as if the disk were gone
 	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
 	noise := make([]byte, inlineBytes)
 	rand.Read(noise)
@@ -172,7 +175,7 @@ func TestAMissingSegmentIsALossOnlyInTheOutbox(t *testing.T) {
 	if err := s.ack("out", s.nextChunk()-1); err != nil {
 		t.Fatal(err)
 	}
-	gone := location{segment: 99, offset: segmentHead, size: 100}.encode()
+	gone := location{segment: 99, size: 100}.encode()
 	if err := s.db.Update(func(txn *badger.Txn) error {
 		return errors.Join(txn.Set(chunkKey(s.first-1), gone), txn.Set(chunkKey(s.head), gone))
 	}); err != nil {
@@ -216,12 +219,14 @@ func FuzzSegment(f *testing.F) {
 	w := chunkWriter{}
 	w.add(testTable, time.Unix(1, 0), []byte("x"))
 	chunk := w.seal()
-	stampChunk(chunk, time.Unix(2, 0), trace.SpanContext{})
-	whole := append(make([]byte, segmentHead, 200), chunk...)
-	at := location{segment: 1, offset: segmentHead, size: uint32(len(chunk)), events: 1, committed: 2000}
+	whole := append(make([]byte, numberedHead, 200), chunk...)
+	at := location{segment: 1, offset: numberedHead, size: uint32(len(chunk)), events: 1, committed: 2000, sum: chunkSum(chunk)}
 	f.Add(whole, at.encode())
 	f.Add(whole[:len(whole)-1], at.encode())
 	f.Add(whole, location{segment: 1, offset: 3, size: 1 << 31}.encode())
+	stampChunk(whole[numberedHead:], time.Unix(2, 0), trace.SpanContext{})
+	at.numbered = true
+	f.Add(whole, at.encode())
 	f.Fuzz(func(t *testing.T, data, value []byte) {
 		p, ok := decodeLocation(value)
 		if !ok {
@@ -243,4 +248,167 @@ func FuzzSegment(f *testing.F) {
 			t.Errorf("%d bytes of no chunk", len(got))
 		}
 	})
+}
+
+// noiseOf returns a body that fills a chunk alone and does not compress.
+func noiseOf(random *mathrand.ChaCha8) string {
+	noise := make([]byte, chunkTarget/2)
+	random.Read(noise)
+	return hex.EncodeToString(noise)
+}
+
+// Full chunks are written while the pull goes on, count for nothing before its commit, and go when there is none.
+func TestChunksAreWrittenBeforeTheirCommit(t *testing.T) {
+	t.Parallel()
+	dir, random := t.TempDir(), mathrand.NewChaCha8([32]byte{1})
+	s := smallSegments(t, dir)
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	gives := NewPull(t.Context(), testEnv(t, s), "in/1/gives")
+	fails := NewPull(t.Context(), testEnv(t, s), "in/1/fails")
+	var want []string
+	for range 8 {
+		want = append(want, noiseOf(random))
+		stage(t, gives, want[len(want)-1])
+		stage(t, fails, noiseOf(random))
+	}
+	if gives.staged.held != 0 || s.segments.bytes() < gives.staged.size+fails.staged.size {
+		t.Errorf("%d of %d bytes are held in memory, segments have %d", gives.staged.held, gives.staged.size, s.segments.bytes())
+	}
+	if b := s.Backlog(""); b.Chunks != 0 {
+		t.Errorf("%d chunks wait for the output before the commit", b.Chunks)
+	}
+	want = append(want, "the rest")
+	stage(t, gives, "the rest")
+	if err := gives.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Fatalf("%d events wait, want %d in their order", len(got), len(want))
+	}
+	fails.dropStaged()
+	if n := s.segments.waiting(); n != 0 {
+		t.Errorf("%d bytes wait for a commit that has been, or will not be", n)
+	}
+	if err := s.ack("out", s.nextChunk()); err != nil {
+		t.Fatal(err)
+	}
+	if got := segmentsIn(t, dir); len(got) != 1 {
+		t.Errorf("segments %v are left, want the one that is written", got)
+	}
+
+	// What a process leaves that ends before its commit goes at the next start.
+	left := NewPull(t.Context(), testEnv(t, s), "in/1/left")
+	stage(t, left, noiseOf(random), noiseOf(random))
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := segmentsIn(t, dir); len(got) != 0 || s.Backlog("").Chunks != 0 {
+		t.Errorf("segments %v and %d chunks are left", got, s.Backlog("").Chunks)
+	}
+}
+
+// Without room in the outbox chunks wait in memory, and the commit waits for room.
+func TestChunksWaitInMemoryForAFullOutbox(t *testing.T) {
+	t.Parallel()
+	random := mathrand.NewChaCha8([32]byte{2})
+	s := openStore(t, t.TempDir(), "out")
+	defer s.Close()
+	s.setPolicy(policy{bytes: 3 * (chunkTarget + 4<<10)})
+	want := commitNoise(t, s, 2)
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	for range 3 {
+		want = append(want, noiseOf(random))
+		stage(t, p, want[len(want)-1])
+	}
+	if p.staged.held == 0 || p.staged.held == p.staged.size {
+		t.Errorf("%d of %d bytes are held in memory, want those that the outbox has no room for", p.staged.held, p.staged.size)
+	}
+	first := outboxBodies(t, s, "out")
+	done := make(chan error)
+	go func() { done <- p.Commit() }()
+	if err := s.ack("out", s.nextChunk()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := append(first, outboxBodies(t, s, "out")...); !slices.Equal(got, want) {
+		t.Errorf("%d events waited, want %d in their order", len(got), len(want))
+	}
+}
+
+// Chunks that the disk may not have fail the commits that have them, and no others.
+func TestASegmentThatCannotBeSyncedFailsItsCommits(t *testing.T) {
+	t.Parallel()
+	random := mathrand.NewChaCha8([32]byte{3})
+	s := openStore(t, t.TempDir(), "out")
+	defer s.Close()
+	want := commitNoise(t, s, 2)
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	stage(t, p, noiseOf(random))
+	s.segments.current.file.Close() // as if the disk were gone
+	for range 2 {
+		if err := p.Commit(); CodeOf(err, "") != CodeStore || !errors.Is(err, os.ErrClosed) {
+			t.Fatalf("a commit that cannot be synced: got %v", err)
+		}
+	}
+	p.dropStaged()
+	want = append(want, commitNoise(t, s, 2)...)
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Errorf("%d events wait, want %d", len(got), len(want))
+	}
+}
+
+// A store of format 3 has chunks behind their numbers, as they were committed; it opens, and goes on in the new form.
+func TestAStoreOfFormat3Opens(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, "out")
+	want := commitNoise(t, s, 3)
+	number := s.segments.number + 1
+	var old []byte
+	if err := s.db.Update(func(txn *badger.Txn) error {
+		for id := range s.nextChunk() {
+			value, err := get(txn, string(chunkKey(id)))
+			if err != nil {
+				return err
+			}
+			at, _ := decodeLocation(value)
+			chunk, err := readLocated(dir, id, at, nil)
+			if err != nil {
+				return err
+			}
+			old = binary.BigEndian.AppendUint64(old, id)
+			at = location{segment: number, offset: uint32(len(old)), size: at.size, events: at.events, committed: at.committed, numbered: true}
+			old = append(old, chunk...)
+			if err := txn.Set(chunkKey(id), at.encode()); err != nil {
+				return err
+			}
+		}
+		return txn.Set([]byte(keyVersion), []byte("3"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.WriteFile(filepath.Join(dir, segmentName(number)), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir, "out")
+	want = append(want, commitNoise(t, s, 2)...)
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Errorf("%d events wait, want %d", len(got), len(want))
+	}
+	s.Close()
+	if i, err := Inspect(dir); err != nil || len(i.Problems) > 0 || i.Format != storeVersion || i.Events != len(want) {
+		t.Errorf("it looks like %+v, %v", i, err)
+	}
+	binary.BigEndian.PutUint64(old, 77) // another chunk
+	if err := os.WriteFile(filepath.Join(dir, segmentName(number)), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenStore(dir, 1<<30); err == nil || !strings.Contains(err.Error(), "is not chunk 0") {
+		t.Errorf("with another chunk at its place: got %v", err)
+	}
 }

@@ -120,6 +120,10 @@ func (g *spaceGuard) fits(size int64) bool {
 	return !g.low && free >= g.reserve+size
 }
 
+// roomy reports whether there is so much room that size more bytes can be written before they are committed: while
+// they wait, they must not take it from what is.
+func (g *spaceGuard) roomy(size int64) bool { return g == nil || g.fits(g.reserve+size) }
+
 // writable returns an error if there is no room even for an acknowledgement.
 func (g *spaceGuard) writable() error {
 	if g == nil {

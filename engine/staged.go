@@ -1,20 +1,18 @@
 package engine
 
-import (
-	"slices"
-	"time"
-
-	"go.opentelemetry.io/otel/trace"
-)
-
 // Staged returns the events that the next commit will make durable, in order. It is for tests of
 // builtins and for tools: it unpacks everything.
 func (p *Pull) Staged() ([]Event, error) {
 	p.staged.close()
 	var all []Event
-	for _, chunk := range p.staged.chunks {
-		chunk = slices.Clone(chunk)
-		stampChunk(chunk, time.Now(), trace.SpanContext{}) // the checksum is only written by a commit
+	for _, sealed := range p.staged.chunks {
+		chunk, err := sealed.data, error(nil)
+		if sealed.at.segment > 0 {
+			chunk, err = readLocated(p.env.Store.dir, 0, sealed.at, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
 		c, err := decodeChunk(chunk, &block{})
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -11,8 +12,10 @@ import (
 // staging is what a pull has done since its last commit. Its zero value is empty.
 type staging struct {
 	writer  chunkWriter
-	chunks  [][]byte
-	size    int64 // bytes of chunks
+	chunks  []sealedChunk
+	place   func(chunk []byte) (location, bool) // puts a full chunk where it will stay; nil: all wait in memory
+	size    int64                               // bytes of chunks
+	held    int64                               // of those in memory
 	events  int64
 	bytes   int64  // bodies
 	cut     int64  // events that were shortened
@@ -35,7 +38,7 @@ func (s *staging) empty() {
 	for _, keys := range s.seen {
 		most = max(most, keys.len())
 	}
-	*s = staging{writer: s.writer, keys: most}
+	*s = staging{writer: s.writer, place: s.place, keys: most}
 }
 
 func (s *staging) add(table *Table, at time.Time, body []byte, clean bool, limit int64) error {
@@ -43,7 +46,7 @@ func (s *staging) add(table *Table, at time.Time, body []byte, clean bool, limit
 		return err
 	}
 	if len(s.writer.raw)+len(body) > chunkMost-4<<10 { // with what is around it
-		s.close()
+		s.full()
 	}
 	added := s.writer.add(table, at, body)
 	if !clean {
@@ -52,7 +55,7 @@ func (s *staging) add(table *Table, at time.Time, body []byte, clean bool, limit
 	s.events++
 	s.bytes += int64(len(body))
 	if len(s.writer.raw) >= chunkTarget {
-		s.close()
+		s.full()
 	}
 	return nil
 }
@@ -75,13 +78,36 @@ func (s *staging) setAside(e AsideEvent, limit int64) error {
 	return nil
 }
 
-func (s *staging) close() {
-	if s.writer.events == 0 {
-		return
+// A sealedChunk waits for its commit: in memory, or in a segment.
+type sealedChunk struct {
+	data []byte   // nil once it is in a segment
+	at   location // its segment is 0 while it is in memory
+}
+
+// full seals the chunk that is being filled, and puts it where it will stay if there is room.
+func (s *staging) full() {
+	if s.writer.events > 0 {
+		s.take(s.writer.seal(), s.place)
 	}
-	chunk := s.writer.seal()
-	s.chunks = append(s.chunks, chunk)
+}
+
+// close seals the chunk that is being filled: it may be small, so that the commit decides about it.
+func (s *staging) close() {
+	if s.writer.events > 0 {
+		s.take(s.writer.seal(), nil)
+	}
+}
+
+func (s *staging) take(chunk []byte, place func([]byte) (location, bool)) {
 	s.size += int64(len(chunk))
+	if place != nil {
+		if at, ok := place(chunk); ok {
+			s.chunks = append(s.chunks, sealedChunk{at: at})
+			return
+		}
+	}
+	s.chunks = append(s.chunks, sealedChunk{data: bytes.Clone(chunk)}) // as large as it is: it waits
+	s.held += int64(len(chunk))
 }
 
 func (s *staging) remember(hour int64, key Key) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -47,7 +48,8 @@ const (
 	prefBlock  = "b"
 	prefSeen   = "s/"
 
-	storeVersion = 3 // 1 had no numbers of transactions, and no witness; 2 no segments
+	// 1 had no numbers of transactions, and no witness; 2 no segments; in those of 3 chunks had numbers.
+	storeVersion = 4
 
 	memTable   = 6 << 20       // in memory, mapped, and once more while a table is made of it
 	txnBytes   = memTable / 10 // Badger refuses transactions near 15 % of the memtable
@@ -71,7 +73,8 @@ type Store struct {
 	inline int         // bytes of chunks that a group of commits puts into Badger
 
 	segments segments
-	spare    chan *block // memory of chunks that were delivered
+	free     atomic.Int64 // room of the outbox, for who does not want to wait for mu
+	spare    chan *block  // memory of chunks that were delivered
 
 	witness witness
 	quotas  quotas
@@ -144,6 +147,7 @@ func openWith(o storeOptions) (*Store, error) {
 		hours: map[string]*keyCache{}, quotas: quotas{dir: dir},
 		inline: cmp.Or(o.inline, inlineBytes), segments: segments{dir: dir, limit: segmentBytes, unsynced: o.unsynced},
 	}
+	s.free.Store(o.outbox)
 	if err := s.load(); err != nil {
 		db.Close()
 		s.witness.close()
@@ -313,6 +317,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 func (s *Store) keep(c chunkInfo) {
 	s.sizes = append(s.sizes, c)
 	s.bytes += c.size
+	s.free.Add(-c.size)
 	if c.segment == 0 {
 		s.inBadger += c.size
 	}
@@ -321,6 +326,7 @@ func (s *Store) keep(c chunkInfo) {
 // let notes that the oldest chunk is not kept any more.
 func (s *Store) let(c chunkInfo) {
 	s.bytes -= c.size
+	s.free.Add(c.size)
 	if c.segment == 0 {
 		s.inBadger -= c.size
 	}
@@ -339,7 +345,8 @@ func (s *Store) Close() error {
 	defer s.gate.Unlock()
 	s.isClosed = true
 	s.at(stepClose)
-	if err := errors.Join(s.db.Close(), s.segments.end(), s.witness.close(), s.quotas.close()); err != nil {
+	s.segments.close()
+	if err := errors.Join(s.db.Close(), s.witness.close(), s.quotas.close()); err != nil {
 		return storeError("close the state directory "+s.dir, err, "")
 	}
 	return nil

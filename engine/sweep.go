@@ -46,6 +46,12 @@ func (p *Pull) AbandonSweep() {
 	s, now := p.sweep.stats, &p.Stats
 	now.Events, now.Skipped, now.LeftOut, now.Cut, now.SetAside, now.Bytes = s.Events, s.Skipped, s.LeftOut, s.Cut, s.SetAside, s.Bytes
 	p.sweep = nil
+	p.dropStaged()
+}
+
+// dropStaged forgets what was staged since the last commit.
+func (p *Pull) dropStaged() {
+	p.env.Store.release(p.staged.chunks)
 	p.staged.empty()
 }
 
