@@ -157,12 +157,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 		answer(group, errNoSpace)
 		return
 	}
-	err := s.placeRest(group)
-	if err == nil {
-		err = s.syncChunks(group)
-	}
-	if err != nil {
-		answer(group, err)
+	if group = s.placeChunks(group); len(group) == 0 {
 		return
 	}
 	now := time.Now()
@@ -173,7 +168,7 @@ func (s *Store) commitGroup(group []*commitRequest) {
 	for _, c := range group {
 		plan.add(c, now)
 	}
-	err = s.apply(&plan, group)
+	err := s.apply(&plan, group)
 	if errors.Is(err, badger.ErrTxnTooBig) && len(group) > 1 { // nothing of it was committed
 		for _, c := range group {
 			s.commitGroup([]*commitRequest{c})

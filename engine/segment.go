@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -374,23 +375,36 @@ func (s *Store) place(chunk []byte) (location, bool) {
 	return at, err == nil
 }
 
-// placeRest writes the chunks of a group to a segment that wait in memory, unless all chunks are few bytes.
-func (s *Store) placeRest(group []*commitRequest) error {
-	if s.segments.dir == "" || sizeOf(group) <= int64(s.inline) {
-		return nil
-	}
-	for _, c := range group {
-		for i := range c.chunks {
-			if c.chunks[i].at.segment > 0 {
-				continue
-			}
-			s.at(stepPart)
-			at, err := s.segments.add(c.chunks[i].data)
-			if err != nil {
-				return err
-			}
-			c.chunks[i] = sealedChunk{at: at}
+// placeChunks makes the chunks of a group durable, but for those that go into Badger because all of them are few
+// bytes. It returns the commits of which that went well, and has answered the others.
+func (s *Store) placeChunks(group []*commitRequest) []*commitRequest {
+	inline := s.segments.dir == "" || sizeOf(group) <= int64(s.inline)
+	group = slices.DeleteFunc(group, func(c *commitRequest) bool {
+		err := error(nil)
+		if !inline {
+			err = s.placeRest(c)
 		}
+		if err = cmp.Or(err, s.syncChunks(c)); err != nil {
+			c.done <- err
+		}
+		return err != nil
+	})
+	s.at(stepPastHead)
+	return group
+}
+
+// placeRest writes the chunks of a commit to a segment that wait in memory.
+func (s *Store) placeRest(c *commitRequest) error {
+	for i := range c.chunks {
+		if c.chunks[i].at.segment > 0 {
+			continue
+		}
+		s.at(stepPart)
+		at, err := s.segments.add(c.chunks[i].data)
+		if err != nil {
+			return err
+		}
+		c.chunks[i] = sealedChunk{at: at}
 	}
 	return nil
 }
@@ -406,21 +420,16 @@ func (s *Store) release(chunks []sealedChunk) {
 	}
 }
 
-// syncChunks makes the chunks of a group durable that are in segments.
-func (s *Store) syncChunks(group []*commitRequest) error {
-	var last uint32
-	for _, c := range group {
-		for _, chunk := range c.chunks {
-			if n := chunk.at.segment; n != last && n > 0 {
-				if err := s.segments.sync(n); err != nil {
-					return err
-				}
-				last = n
+// syncChunks makes the chunks of a commit durable that are in segments.
+func (s *Store) syncChunks(c *commitRequest) error {
+	last := uint32(0)
+	for _, chunk := range c.chunks {
+		if n := chunk.at.segment; n != last && n > 0 {
+			if err := s.segments.sync(n); err != nil {
+				return err
 			}
+			last = n
 		}
-	}
-	if last > 0 {
-		s.at(stepPastHead)
 	}
 	return nil
 }

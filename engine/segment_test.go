@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	mathrand "math/rand/v2"
@@ -358,6 +359,17 @@ func TestASegmentThatCannotBeSyncedFailsItsCommits(t *testing.T) {
 	want = append(want, commitNoise(t, s, 2)...)
 	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
 		t.Errorf("%d events wait, want %d", len(got), len(want))
+	}
+	stage(t, p, noiseOf(random))
+	s.segments.current.file.Close()
+	bad, good := p.staged.seal(), (&staging{cursors: map[string]json.RawMessage{"n": json.RawMessage("1")}}).seal()
+	bad.collector, good.collector = "in/1/bad", "in/1/good"
+	s.commitGroup([]*commitRequest{bad, good})
+	if err := <-bad.done; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the one whose chunk cannot be synced: got %v", err)
+	}
+	if err := <-good.done; err != nil {
+		t.Errorf("another of the same group: got %v", err)
 	}
 }
 
