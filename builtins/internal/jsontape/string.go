@@ -62,10 +62,9 @@ func (p *parser) string(at int) int {
 // backslash, a control character, and all that is not ASCII. Bits behind the first that is set mean
 // nothing.
 func special(w uint64) uint64 {
-	quote := w ^ '"'*lowest
+	quote := w ^ ('"'^' ')*lowest // a quote is a space then: all below 0x21 is wanted
 	backslash := w ^ '\\'*lowest
-	del := w ^ 0x7f*lowest
-	return ((quote-lowest)&^quote | (backslash-lowest)&^backslash | (del-lowest)&^del | (w-' '*lowest)&^w | w) & highest
+	return ((quote-0x21*lowest)&^quote | (backslash-lowest)&^backslash | (w + lowest) | w) & highest // DEL is the highest bit but for 1
 }
 
 // escape returns the length of the escape sequence that text begins with, 0 if it is none.

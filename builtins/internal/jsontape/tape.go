@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Kind is what a value is.
@@ -109,7 +110,11 @@ type parser struct {
 // A container is an object or array that has not ended.
 type container struct {
 	node  int
-	loose int // before it
+	end   byte // its bracket
+	first int  // what is behind the other one
+	loose int  // before it
+	last  int  // the node of the last object in it
+	like  int  // of an object: the name that is expected next, which the object before it has at that place; 0 if there is none
 }
 
 const failed = -1
@@ -134,33 +139,50 @@ func (p *parser) parse() bool {
 	return true
 }
 
-// next reads the next member or element of the innermost object or array, but not what is in its value; or
-// the end.
+// next reads the next members or elements of the innermost object or array, up to one that is an object or an array
+// itself, but not what is in it; or the end.
 func (p *parser) next(at int) int {
-	parent := p.nodes[p.open[p.depth-1].node]
-	first := at == int(parent.Start)+1
-	at = p.pass(at)
-	c := p.byte(at)
-	if c == ']' && parent.Kind == Array || c == '}' && parent.Kind == Object {
-		return p.close(at)
-	}
-	if !first {
-		if c != ',' {
-			return p.fail(at, errSyntax)
+	o := &p.open[p.depth-1]
+	for at >= 0 {
+		first := at == o.first
+		at = p.pass(at)
+		c := p.byte(at)
+		if c == o.end {
+			return p.close(at)
 		}
-		if p.commas++; p.commas >= p.limits.Values {
-			return p.fail(at, ErrTooMany)
+		if !first {
+			if c != ',' {
+				return p.fail(at, errSyntax)
+			}
+			if p.commas++; p.commas >= p.limits.Values {
+				return p.fail(at, ErrTooMany)
+			}
+			at = p.pass(at + 1)
 		}
-		at = p.pass(at + 1)
+		if o.end == '}' {
+			if at = p.name(o, at); at < 0 {
+				return failed
+			}
+		}
+		switch p.byte(at) {
+		case '"':
+			at = p.string(at)
+		case '{', '[':
+			return p.value(at)
+		default:
+			at = p.value(at)
+		}
 	}
-	if parent.Kind == Object {
-		return p.member(at)
-	}
-	return p.value(at)
+	return failed
 }
 
-// member reads a name, and the value behind it.
-func (p *parser) member(at int) int {
+// name reads the name of a member of o, and its colon.
+func (p *parser) name(o *container, at int) int {
+	if o.like > 0 {
+		if end := p.expected(o, at); end > 0 {
+			return p.pass(end)
+		}
+	}
 	if p.byte(at) != '"' {
 		return p.fail(at, errSyntax)
 	}
@@ -171,7 +193,24 @@ func (p *parser) member(at int) int {
 	if p.byte(at) != ':' {
 		return p.fail(at, errSyntax)
 	}
-	return p.value(p.pass(at + 1))
+	return p.pass(at + 1)
+}
+
+// expected reads a name and its colon if they are those that the object before has at that place, and returns 0 if
+// they are not. Rows have the same names in the same order, and to compare is less than to look at each byte.
+func (p *parser) expected(o *container, at int) int {
+	name := &p.nodes[o.like]
+	before := p.text[name.Start : name.End+1]
+	end := at + len(before)
+	if end > len(p.text) || p.text[at:end] != before || before[len(before)-1] != ':' || name.Flags != 0 {
+		o.like = 0 // it is another kind of object
+		return 0
+	}
+	p.add(at, end-1, String, 0)
+	if o.like += 1 + int(p.nodes[o.like+1].Size); o.like >= o.node {
+		o.like = 0
+	}
+	return end
 }
 
 // byte returns the byte at a place, 0 at the end, which no text has where it is asked for.
@@ -222,7 +261,15 @@ func (p *parser) begin(at int, kind Kind) int {
 	if p.depth >= p.limits.Depth || p.depth >= MaxDepth {
 		return p.fail(at, ErrTooDeep)
 	}
-	p.open[p.depth] = container{len(p.nodes), p.loose}
+	o := container{node: len(p.nodes), end: p.text[at] + 2, first: at + 1, loose: p.loose} // the brackets of ASCII are two apart
+	if kind == Object && p.depth > 0 {
+		around := &p.open[p.depth-1]
+		if around.last > 0 && p.nodes[around.last].Size > 1 {
+			o.like = around.last + 1
+		}
+		around.last = o.node
+	}
+	p.open[p.depth] = o
 	p.depth++
 	p.nodes = append(p.nodes, Node{Start: uint32(at), Kind: kind})
 	return at + 1
@@ -248,7 +295,13 @@ func (p *parser) literal(at int, text string, kind Kind) int {
 
 // add adds a value without others in it.
 func (p *parser) add(start, end int, kind Kind, flags Flags) int {
-	p.nodes = append(p.nodes, Node{uint32(start), uint32(end), 1, kind, flags})
+	if len(p.nodes) == cap(p.nodes) {
+		p.nodes = slices.Grow(p.nodes, 1)
+	}
+	// Appending a Node makes it elsewhere and copies it, which waits for what was just written.
+	p.nodes = p.nodes[:len(p.nodes)+1]
+	n := &p.nodes[len(p.nodes)-1]
+	n.Start, n.End, n.Size, n.Kind, n.Flags = uint32(start), uint32(end), 1, kind, flags
 	return end
 }
 

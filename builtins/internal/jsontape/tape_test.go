@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -172,7 +173,13 @@ func FuzzParse(f *testing.F) {
 const row = `{"Organization":"contoso.onmicrosoft.com","MessageId":"<7f9f4e0a-43b3-4a6d-9f0e-0c9b64f2f3de@contoso.onmicrosoft.com>","Received":"2026-01-01T00:00:00.1234567","SenderAddress":"someone@contoso.com","RecipientAddress":"other@fabrikam.com","Subject":"Wöchentlicher Bericht","Status":"Delivered","ToIP":null,"FromIP":"10.0.0.1","Size":12345,"MessageTraceId":"7f9f4e0a-43b3-4a6d-9f0e-0c9b64f2f3de","StartDate":"2026-01-01T00:00:00Z","EndDate":"2026-01-01T01:00:00Z","Index":17}`
 
 func BenchmarkParse(b *testing.B) {
-	page := `{"value":[` + strings.Repeat(row+",", 1999) + row + `]}`
+	random := rand.New(rand.NewPCG(1, 2))
+	var rows []string
+	for range 2000 { // texts are of different lengths, as in earnest
+		rows = append(rows, strings.NewReplacer("someone", strings.Repeat("s", 1+random.IntN(20)), "other", strings.Repeat("o", 1+random.IntN(20)),
+			"Bericht", strings.Repeat("Bericht ", random.IntN(8))).Replace(row))
+	}
+	page := `{"value":[` + strings.Join(rows, ",") + `]}`
 	var nodes []Node
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {
