@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,33 +133,50 @@ func cleanWord(s string) string {
 // isClean reports whether body can stand in a frame as it is: no control characters but tabs (and
 // line feeds, if allowed), and valid UTF-8.
 func isClean(body []byte, lineFeeds bool) bool {
-	rest := body[plainPart(body):]
-	return !hasControl(rest, lineFeeds) && utf8.Valid(rest)
+	refused := control(lineFeeds)
+	for i := 0; ; {
+		if i += plainPart(body[i:]); i == len(body) {
+			return true
+		}
+		if body[i] < utf8.RuneSelf {
+			if refused(body[i]) {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(body[i:])
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		i += n
+	}
 }
 
-// plainPart returns how much of b, from its start, is ASCII without control characters for sure: of most bodies
-// almost all, so that one look at each byte does.
+// plainPart returns how much of b, from its start, is ASCII without control characters: of most bodies almost all. It looks
+// at 32 bytes at once, three times as fast as at eight, and leaves the last seven out.
 func plainPart(b []byte) (n int) {
-	const each, top = 0x0101010101010101, 0x8080808080808080
+	for ; n+32 <= len(b); n += 32 {
+		p := (*[32]byte)(b[n:])
+		if (special(p[:])|special(p[8:])|special(p[16:])|special(p[24:]))&highest != 0 {
+			break
+		}
+	}
 	for ; n+8 <= len(b); n += 8 {
-		w := binary.LittleEndian.Uint64(b[n:])
-		if ((w-each*' ')&^w|w)&top != 0 { // below a space, or not ASCII
-			return n
+		if at := special(b[n:]) & highest; at != 0 {
+			return n + bits.TrailingZeros64(at)/8
 		}
 	}
 	return n
 }
 
-func hasControl(b []byte, lineFeeds bool) bool {
-	const each, top = 0x0101010101010101, 0x8080808080808080
-	for ; len(b) >= 8; b = b[8:] {
-		// A byte below 0x20 borrows into its own top bit when 0x20 is taken from it.
-		w := binary.LittleEndian.Uint64(b)
-		if (w-each*' ')&^w&top != 0 && slices.ContainsFunc(b[:8], control(lineFeeds)) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(b, control(lineFeeds))
+// highest has the highest bit of each of eight bytes.
+const highest = 0x8080808080808080
+
+// special looks at eight bytes: the first that is below a space, or not ASCII, is the first with its highest bit set.
+func special(b []byte) uint64 {
+	w := binary.LittleEndian.Uint64(b)
+	return w - 0x2020202020202020 | w
 }
 
 func control(lineFeeds bool) func(byte) bool {

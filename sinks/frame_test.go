@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -200,14 +201,23 @@ func BenchmarkFramer(b *testing.B) {
 	}
 }
 
-func TestPlainBodiesAreClean(t *testing.T) {
+// TestWhatIsClean puts each byte, and what is and is not UTF-8, at each place of a body, and asks byte by byte what the
+// framer finds out many bytes at a time.
+func TestWhatIsClean(t *testing.T) {
 	t.Parallel()
+	parts := []string{"ü", "\u2028", "😀", "\u0085", "ü\n", "\nü", "\xed\xa0\x80", "\xf0\x9f\x98", "\xc0\xaf", "ü\xff"}
 	for c := range 256 {
-		for place := range 20 {
-			body := bytes.Repeat([]byte("x"), 20)
-			body[place] = byte(c)
-			n := plainPart(body)
-			if hasControl(body[:n], false) || !utf8.Valid(body[:n]) || c >= ' ' && c < utf8.RuneSelf && n != 16 {
+		parts = append(parts, string([]byte{byte(c)}))
+	}
+	for _, part := range parts {
+		for place := range 75 {
+			body := []byte(strings.Repeat("x", place) + part + strings.Repeat("~", 74-place))
+			for _, lineFeeds := range []bool{false, true} {
+				if got, want := isClean(body, lineFeeds), utf8.Valid(body) && !slices.ContainsFunc(body, control(lineFeeds)); got != want {
+					t.Errorf("%q, line feeds %t: clean is %t", body, lineFeeds, got)
+				}
+			}
+			if n := plainPart(body); slices.ContainsFunc(body[:n], func(c byte) bool { return c < ' ' || c >= utf8.RuneSelf }) {
 				t.Errorf("%q: the first %d bytes count as plain", body, n)
 			}
 		}
