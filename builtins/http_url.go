@@ -191,7 +191,12 @@ func isSecretParam(name string, masked []string) bool {
 			return true
 		}
 	}
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "").Replace(name))
+	name = strings.ToLower(strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == '.' {
+			return -1
+		}
+		return r
+	}, name))
 	switch name {
 	case "code", "sig", "token", "key", "pwd", "auth", "jwt", "sas", "session", "sessionid", "authorization", "xamzsecuritytoken":
 		return true

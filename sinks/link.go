@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -110,12 +111,13 @@ func (w *wire) put(p []byte) (int, error) {
 	return n, err
 }
 
-// gather has f write, and then writes all of it at once.
-func (w *wire) gather(f func() error) error {
+// gather has b written through TLS, and then writes all records at once.
+func (w *wire) gather(b []byte, through io.Writer) error {
 	w.mu.Lock()
 	w.gathers = true
+	w.held = slices.Grow(w.held, len(b)+len(b)/64+64) // with what is around each 16 KiB
 	w.mu.Unlock()
-	err := f()
+	_, err := through.Write(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gathers = false
@@ -215,10 +217,7 @@ func (l *link) write(ctx context.Context, timeout time.Duration, b []byte) error
 			_, err := l.stream.Write(b)
 			return err
 		}
-		return l.wire.gather(func() error {
-			_, err := l.stream.Write(b)
-			return err
-		})
+		return l.wire.gather(b, l.stream)
 	})
 }
 
