@@ -65,6 +65,7 @@ type devoTable struct {
 	changes changes
 	id      string   // the opening of the field, as JSON; empty if there is none
 	program *program // of mapping, and of at, if there is one, keys, and what changes asks for
+	plain   bool     // a draft of a row depends on nothing else, and one key tells whether it is sent
 }
 
 var _ starlark.Value = (*devoTable)(nil)
@@ -114,6 +115,7 @@ func devoTableNew(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		asked = append([]*expression{t.at}, asked...)
 	}
 	t.program = compile(t.mapping, asked...)
+	t.plain = t.event == nil && t.atFunc == nil && !t.program.calls() && t.changes.simple()
 	return t, nil
 }
 

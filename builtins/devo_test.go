@@ -236,7 +236,7 @@ def send(records):
 func TestKeysStayTheSameFromVersionToVersion(t *testing.T) {
 	t.Parallel()
 	table := starEval(t, `t = devo.table("my.app.test", key = [field("a"), field("b")])`)["t"].(*devoTable)
-	s := &sender{table: table, run: newRun(table.program, &starlark.Thread{}, nil)}
+	s := newDrafter(table, &starlark.Thread{}, nil)
 	s.run.read(jsonOf(t, `{"b":7,"a":"x"}`))
 	got, ok := s.fieldKey()
 	// Kind 1, tag and values with their lengths, each value after a 1.

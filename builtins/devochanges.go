@@ -113,20 +113,16 @@ const (
 	kindChange = "status_change"
 )
 
-// decide reports whether the record is sent, and as what. full is the hash of all that tells versions of
-// records apart.
+// decide reports whether the record is sent, and as what, if its changes are not simple. full is the hash of all that
+// tells versions of records apart.
 func (s *sender) decide(at time.Time, full engine.Key) (send bool, kind string, err error) {
 	c := &s.table.changes
-	if c.simple() {
-		seen, err := s.seen(at, full)
-		return !seen, kindNew, err
-	}
 	record, err := s.keyOf(keyOfRecord, len(s.table.keys))
 	if err != nil {
 		return false, "", err
 	}
 	pending := c.policy == changesTerminal && s.pending()
-	if pending && (s.window == nil || s.window.final()) {
+	if pending && (s.run.window == nil || s.run.window.final()) {
 		seen, err := s.seen(at, record) // for the last time: with the status that it has
 		if err == nil && !seen {
 			_, err = s.pull.Seen(s.keyTime(at), full)
@@ -206,20 +202,22 @@ func (s *sender) pending() bool {
 	return slices.Contains(c.pending, strings.ToLower(text))
 }
 
-// sayKind puts what the event is in front of it.
-func (s *sender) sayKind(kind string) {
-	if s.table.changes.kind == "" {
-		return
+// dressed returns the event of a draft with what the table wants in front of it.
+func (s *sender) dressed(d *draft, kind string) []byte {
+	t := s.table
+	if t.id == "" && t.changes.kind == "" {
+		return d.body
 	}
-	s.putInFront(s.table.changes.kind, kind)
-}
-
-// putInFront puts a field, whose opening ends in a quote, in front of the event.
-func (s *sender) putInFront(opening, text string) {
-	field := append(append(append(s.field[:0], opening...), text...), '"')
-	if len(s.body) > 2 { // there are other fields
-		field = append(field, ',')
+	event := append(s.event[:0], '{')
+	if t.id != "" {
+		event = append(s.appendID(append(event, t.id...), d), '"', ',')
 	}
-	s.field = field
-	s.body = slices.Insert(s.body, 1, field...)
+	if t.changes.kind != "" {
+		event = append(append(append(event, t.changes.kind...), kind...), '"', ',')
+	}
+	if len(d.body) == len("{}") {
+		event = event[:len(event)-1]
+	}
+	s.event = append(event, d.body[1:]...)
+	return s.event
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
-
-	"starling/engine"
 )
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_@.-]{1,100}$`)
@@ -27,19 +25,15 @@ const (
 	idOfRecord = 4
 )
 
-// identify puts the id of the record in front of the event, where it stays if the event is cut. key
-// is the hash of the record's key fields, if it is keyed; otherwise the record as it came counts, and not
-// the event, in which a mapping may put what differs from pull to pull.
-func (s *sender) identify(key engine.Key, keyed bool) {
-	if s.table.id == "" {
-		return
-	}
+// appendID appends the id of a record. The hash of its key fields counts, if it has any; otherwise the record as
+// it came, and not the event, in which a mapping may put what differs from pull to pull.
+func (s *sender) appendID(dst []byte, d *draft) []byte {
 	var buf []byte
-	if keyed {
-		buf = append(appendSized(s.keyPrefix(idOfKey), s.pull.Collector()), key[:]...)
+	if d.keyed {
+		buf = append(appendSized(s.keyPrefix(idOfKey), s.pull.Collector()), d.key[:]...)
 	} else {
-		buf = append(appendSized(s.keyPrefix(idOfRecord), s.pull.Collector()), s.run.json.raw()...)
+		buf = append(appendSized(s.keyPrefix(idOfRecord), s.pull.Collector()), s.doc(d).raw()...)
 	}
 	id := s.hash(buf)
-	s.putInFront(s.table.id, hex.EncodeToString(id[:]))
+	return hex.AppendEncode(dst, id[:])
 }

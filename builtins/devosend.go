@@ -1,9 +1,7 @@
 package builtins
 
 import (
-	"cmp"
 	"context"
-	"encoding"
 	"fmt"
 	"time"
 
@@ -24,13 +22,14 @@ func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	s := &sender{table: t, pull: pull, thread: thread, run: runOf(thread, t, pull)}
+	desk := deskOf(thread, t, pull)
+	s := &sender{drafter: desk.own, desk: desk}
 	if err := s.setWindow(window); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	s.run.busy = true
+	desk.busy = true
 	err = s.send(records)
-	s.run.busy, s.run.window = false, nil
+	desk.busy, s.run.window = false, nil
 	s.flushCounts()
 	s.complain()
 	switch err.(type) {
@@ -42,39 +41,53 @@ func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	return nil, fmt.Errorf("%s: %w", b.Name(), err)
 }
 
-// runOf returns the run of a table in a pull, which lasts, so that what it has learned does. A
-// function of the script that is called for a record may send too; it gets a run of its own.
-func runOf(thread *starlark.Thread, t *devoTable, pull *engine.Pull) *run {
-	key := fmt.Sprintf("starling.devo.%p", t)
-	if r, ok := thread.Local(key).(*run); ok && !r.busy {
-		return r
-	}
-	r := newRun(t.program, thread, pull)
-	thread.SetLocal(key, r)
-	return r
+// A desk is what all calls of devo.send with a table have in common in a pull. It lasts, so that what it has
+// learned does.
+type desk struct {
+	own        *drafter // of the goroutine that runs the script
+	batch      batch
+	complained bool // the log has it
+	busy       bool // a devo.send is using it
 }
 
-// A sender is one call of devo.send.
+// deskOf returns the desk of a table in a pull. A function of the script that is called for a record may
+// send too; it gets a desk of its own.
+func deskOf(thread *starlark.Thread, t *devoTable, pull *engine.Pull) *desk {
+	key := fmt.Sprintf("starling.devo.%p", t)
+	if d, ok := thread.Local(key).(*desk); ok && !d.busy {
+		return d
+	}
+	d := &desk{own: newDrafter(t, thread, pull)}
+	thread.SetLocal(key, d)
+	return d
+}
+
+// A sender is one call of devo.send. A row goes in two steps: its draft is made of nothing but the row, and finished
+// by what the pull has seen and staged before.
 type sender struct {
-	table  *devoTable
-	pull   *engine.Pull
-	thread *starlark.Thread
-	run    *run
-	window *sweep           // nil: none was given
+	*drafter
+	desk   *desk
+	page   jsonValue        // that is sent
 	counts engine.HourCount // of the window's hour that the last row was of
 	rows   int64
 	staged int64
-	body   []byte
-	hashed []byte // reused
-	field  []byte // reused
-	row    []byte // that the event is made of; only if somebody wants to know
+	single draft  // reused: of a row that is sent by itself
+	event  []byte // reused: with more in front
+	row    []byte // reused: that the event is made of
 }
 
 // complain tells the log about values that did not convert, once for a pull.
 func (s *sender) complain() {
-	if r := s.run; r.complaint != "" && !r.complained {
-		r.complained = true
+	if r := s.run; r.complaint != "" && !s.desk.complained {
+		s.desk.complained = true
 		s.pull.Logger().Warn("values that do not convert are sent as they came", "table", s.table.table.Tag, "expression", r.complaint)
+	}
+}
+
+// hear notes a complaint, of which the first counts.
+func (s *sender) hear(complaint string) {
+	if s.run.complaint == "" {
+		s.run.complaint = complaint
 	}
 }
 
@@ -102,6 +115,9 @@ func (s *sender) send(v starlark.Value) error {
 
 // sendRecords sends a page's list without making values of its records.
 func (s *sender) sendRecords(l *Records) error {
+	if s.table.plain {
+		return s.sendBatches(l)
+	}
 	for i, node := 0, 1; node < len(l.json.nodes); i, node = i+1, jsontape.Next(l.json.nodes, node) {
 		var err error
 		if item := l.json.at(node); item.isObject() && (!l.split || l.items[i].value == nil) {
@@ -143,18 +159,18 @@ func (s *sender) count() error {
 }
 
 // sendBody sends a text as it is.
-func (s *sender) sendBody(body string) error {
+func (s *sender) sendBody(text string) error {
 	if err := s.count(); err != nil {
 		return err
 	}
-	s.body, s.row = append(s.body[:0], body...), s.row[:0]
+	s.text = append(s.text[:0], text...)
 	at := s.noTime()
 	if len(s.table.keys) > 0 {
-		if seen, err := s.seen(at, s.bodyKey()); seen || err != nil {
+		if seen, err := s.seen(at, s.bodyKey(s.text)); seen || err != nil {
 			return err
 		}
 	}
-	return s.stage(at, s.pull.Stage)
+	return s.stage(at, nil, s.text, s.pull.Stage)
 }
 
 // sendRecord sends a record, given as JSON and, if there is one, as the value that it is in the script.
@@ -162,70 +178,82 @@ func (s *sender) sendRecord(doc jsonValue, record *Record) error {
 	if err := s.count(); err != nil {
 		return err
 	}
-	r := s.run
-	r.read(doc)
-	if s.pull.Env().Observe != nil {
-		s.row = doc.appendTo(s.row[:0])
+	s.text = s.text[:0]
+	s.draft(&s.single, doc, record)
+	return s.finish(&s.single)
+}
+
+// finish sends the event of a row, unless it was sent before.
+func (s *sender) finish(d *draft) error {
+	if d.trouble != nil && !d.trouble.ofBody {
+		s.hear(d.trouble.complaint)
 	}
-	if !r.wanted() {
-		return s.leaveOut(r.err)
+	if d.out {
+		return s.leaveOut(d.err())
 	}
-	if record == nil && (s.table.event != nil || s.table.atFunc != nil) {
-		record = &Record{json: doc}
-	}
-	at, err := s.time(record)
-	if err != nil || s.outside(at) {
-		return err
-	}
-	built := false
-	var id engine.Key
-	keyed := false
 	kind := kindNew
 	if len(s.table.keys) > 0 {
-		key, ok := s.fieldKey()
-		id, keyed = key, ok
-		if !ok {
-			if built, err = s.build(record); !built || err != nil {
-				return s.leaveOut(err)
-			}
-			key = s.bodyKey()
-		}
-		if r.err != nil {
-			return r.err
-		}
-		var again, send bool
-		onlyKey := !ok || s.table.changes.simple() // then what is not sent is not remembered either, and can be asked for afterwards
-		if s.window != nil && !onlyKey {
-			again = s.pull.SeenSinceCommit(s.keyTime(at), key)
-		}
-		if !ok {
-			seen, serr := s.seen(at, key)
-			send, err = !seen, serr
-		} else {
-			send, kind, err = s.decide(at, key)
-		}
-		if err != nil {
+		send, k, err := s.wants(d)
+		if !send || err != nil {
 			return err
 		}
-		if !send {
-			if s.window != nil && onlyKey {
-				again = s.pull.SeenSinceCommit(s.keyTime(at), key)
-			}
-			s.counted(at, again, 0, 0)
-			return nil
-		}
+		kind = k
 	}
-	if !built {
-		if built, err = s.build(record); !built || err != nil {
-			return s.leaveOut(err)
-		}
+	if d.body == nil {
+		s.buildLate(d)
 	}
-	s.sayKind(kind)
-	s.identify(id, keyed)
-	events, aside := s.pull.Stats.Events, s.pull.Stats.SetAside
-	err = s.stage(at, s.pull.StageJSON)
-	s.counted(at, false, s.pull.Stats.Events-events, s.pull.Stats.SetAside-aside)
+	if d.trouble != nil {
+		s.hear(d.trouble.complaint)
+	}
+	if d.body == nil {
+		return s.leaveOut(d.err())
+	}
+	stats := &s.pull.Stats
+	events, aside := stats.Events, stats.SetAside
+	err := s.stage(d.at, d, s.dressed(d, kind), s.pull.StageJSON)
+	s.counted(d.at, false, stats.Events-events, stats.SetAside-aside)
 	return err
+}
+
+// buildLate makes a body that is wanted now, if nothing has kept it from being made before.
+func (s *sender) buildLate(d *draft) {
+	if d.err() != nil {
+		return
+	}
+	if d.node != 0 {
+		s.run.read(s.doc(d))
+		s.text = s.text[:0]
+	}
+	s.build(d)
+}
+
+// doc returns the record that a draft is of.
+func (s *sender) doc(d *draft) jsonValue {
+	if d.node != 0 {
+		return s.page.at(int(d.node))
+	}
+	return s.run.json
+}
+
+// wants reports whether the row is to be sent, and as what, and counts it if it is not.
+func (s *sender) wants(d *draft) (send bool, kind string, err error) {
+	onlyKey := !d.keyed || s.table.changes.simple() // then what is not sent is not remembered either, and can be asked for afterwards
+	again := s.run.window != nil && !onlyKey && s.pull.SeenSinceCommit(s.keyTime(d.at), d.key)
+	if onlyKey {
+		var seen bool
+		seen, err = s.seen(d.at, d.key)
+		send, kind = !seen, kindNew
+	} else {
+		send, kind, err = s.decide(d.at, d.key)
+	}
+	if send || err != nil {
+		return send, kind, err
+	}
+	if s.run.window != nil && onlyKey {
+		again = s.pull.SeenSinceCommit(s.keyTime(d.at), d.key)
+	}
+	s.counted(d.at, again, 0, 0)
+	return false, kind, nil
 }
 
 // leaveOut counts a record that the script wants no event of, unless err is why there is none.
@@ -236,12 +264,17 @@ func (s *sender) leaveOut(err error) error {
 	return err
 }
 
-func (s *sender) stage(at time.Time, stage func(*engine.Table, time.Time, []byte) error) error {
+// stage stages an event; d is the draft that it was made of, nil if there is none.
+func (s *sender) stage(at time.Time, d *draft, body []byte, stage func(*engine.Table, time.Time, []byte) error) error {
 	if observe := s.pull.Env().Observe; observe != nil {
-		observe(s.row, s.table.table, at, s.body)
+		s.row = s.row[:0]
+		if d != nil {
+			s.row = s.doc(d).appendTo(s.row)
+		}
+		observe(s.row, s.table.table, at, body)
 	}
 	before := s.pull.Stats.Events
-	err := stage(s.table.table, at, s.body)
+	err := stage(s.table.table, at, body)
 	s.staged += s.pull.Stats.Events - before // none if the event was set aside
 	return err
 }
@@ -262,77 +295,4 @@ func (s *sender) keyTime(at time.Time) time.Time {
 		return time.Time{}
 	}
 	return at
-}
-
-// build makes the body; it reports false when the script's function wants no event.
-func (s *sender) build(record *Record) (bool, error) {
-	if s.table.event == nil {
-		s.body = s.run.appendTo(s.body[:0])
-		return true, s.run.err
-	}
-	v, err := starlark.Call(s.thread, s.table.event, starlark.Tuple{record}, nil)
-	if err != nil || v == starlark.None {
-		return false, err
-	}
-	if _, ok := v.(starlark.IterableMapping); !ok {
-		return false, fmt.Errorf("%s returned %s, want a record, a dict or None", s.table.event.Name(), v.Type())
-	}
-	s.body, err = appendJSON(s.body[:0], v)
-	return true, err
-}
-
-// noTime is the time of an event that has none of its own: unknown if the table does not know of
-// times, the start of the pull if it does.
-func (s *sender) noTime() time.Time {
-	if s.table.at == nil && s.table.atFunc == nil {
-		return time.Time{}
-	}
-	return s.pull.Started()
-}
-
-func (s *sender) time(record *Record) (time.Time, error) {
-	if s.table.atFunc != nil {
-		return s.timeFromFunc(record)
-	}
-	if s.table.at != nil {
-		c := s.run.ask(0)
-		if s.run.err != nil || c.missing() || c.failed {
-			return s.noTime(), s.run.err
-		}
-		if c = s.run.moment(c); !c.failed {
-			return c.time(), nil
-		}
-		s.run.complaint = cmp.Or(s.run.complaint, s.table.at.String())
-	}
-	return s.noTime(), nil
-}
-
-func (s *sender) timeFromFunc(record *Record) (time.Time, error) {
-	name := s.table.atFunc.Name()
-	v, err := starlark.Call(s.thread, s.table.atFunc, starlark.Tuple{record}, nil)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var text string
-	switch v := v.(type) {
-	case starlark.NoneType:
-		return s.noTime(), nil
-	case starlark.String:
-		text = string(v)
-	case jsonTexter:
-		text = v.JSONText()
-	case encoding.TextMarshaler:
-		b, err := v.MarshalText()
-		if err != nil {
-			return time.Time{}, fmt.Errorf("%s: %w", name, err)
-		}
-		text = string(b)
-	default:
-		return time.Time{}, fmt.Errorf("%s returned %s, want a time, a text of one, or None", name, v.Type())
-	}
-	if c := s.run.moment(textCell(text)); !c.failed {
-		return c.time(), nil
-	}
-	s.run.complaint = cmp.Or(s.run.complaint, name)
-	return s.noTime(), nil
 }

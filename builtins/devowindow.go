@@ -18,7 +18,7 @@ func (s *sender) setWindow(v starlark.Value) error {
 		if v.closed {
 			return fmt.Errorf("window: %v is over already", v)
 		}
-		s.window, s.run.window = v, v
+		s.run.window = v
 		return nil
 	}
 	return fmt.Errorf("window: got %s, want a window of checkpoint.sweeps", v.Type())
@@ -29,21 +29,17 @@ const atBound = time.Second
 
 // outside reports whether a record is of the end of the window, or right behind it, which belongs to the
 // window that begins there. What an API sends of any other time is sent: it may never come again.
-func (s *sender) outside(at time.Time) bool {
-	w := s.window
-	if w == nil || s.undated(at) || at.Before(w.end) || !at.Before(w.end.Add(atBound)) {
-		return false
-	}
-	s.pull.Stats.LeftOut++
-	return true
+func (w *drafter) outside(at time.Time) bool {
+	window := w.run.window
+	return window != nil && !w.undated(at) && !at.Before(window.end) && at.Before(window.end.Add(atBound))
 }
 
 // undated reports whether at stands in for a time that is missing.
-func (s *sender) undated(at time.Time) bool { return at.Equal(s.pull.Started()) || at.IsZero() }
+func (w *drafter) undated(at time.Time) bool { return at.Equal(w.pull.Started()) || at.IsZero() }
 
 // counted adds a row of the window to the counts of its hour: events and aside are how many came of it.
 func (s *sender) counted(at time.Time, again bool, events, aside int64) {
-	w := s.window
+	w := s.run.window
 	if w == nil {
 		return
 	}

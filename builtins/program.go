@@ -1,6 +1,9 @@
 package builtins
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A program is a mapping, with what a table wants to know of the same record, compiled: a flat list
 // of steps in which everything is worked out once. It never changes; any number of runs may use it.
@@ -28,6 +31,11 @@ type out struct {
 type step struct {
 	*expression
 	in []int
+}
+
+// calls reports whether functions of the script are called for a record.
+func (p *program) calls() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.holds != nil })
 }
 
 // compile makes a program of a mapping and of further expressions, whose values ask gives.

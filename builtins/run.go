@@ -32,12 +32,10 @@ type run struct {
 	letters []byte             // reused: texts that steps have made of the record
 	args    starlark.Tuple
 
-	started    string // the start of the pull, if it was asked for
-	failed     int64
-	complaint  string // the first expression that could not convert a value
-	complained bool   // the log has it
-	busy       bool   // a devo.send is using it
-	err        error
+	started   string // the start of the pull, if it was asked for
+	failed    int64
+	complaint string // the first expression that could not convert a value
+	err       error
 }
 
 // stepValue is the value of a step; it counts for the record of its turn only.

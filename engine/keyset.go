@@ -97,3 +97,11 @@ func (s *keySet) all() iter.Seq[Key] {
 		}
 	}
 }
+
+// touch reads where a search for the key begins.
+func (s *keySet) touch(key Key) byte {
+	if s == nil || len(s.slots) == 0 {
+		return 0
+	}
+	return s.slots[int(binary.LittleEndian.Uint64(key[:]))&(len(s.slots)-1)][0]
+}

@@ -278,63 +278,6 @@ func (p *Pull) stage(table *Table, at time.Time, body []byte, clean bool) error 
 	return nil
 }
 
-// Key is what makes a record the same record: a hash of the fields that its table names.
-type Key [16]byte
-
-// Seen reports whether key was sent before, by an earlier commit or since, and remembers it with the
-// next commit. Keys are remembered by the hour of at and forgotten by ForgetBefore; those of the zero
-// time, which means that there is none, for undatedDays days.
-func (p *Pull) Seen(at time.Time, key Key) (bool, error) {
-	known, err := p.Known(at, key)
-	if !known && err == nil {
-		bucket := hourOf(at)
-		if at.IsZero() {
-			bucket = undatedBucket(p.started)
-		}
-		p.staged.remember(bucket, key)
-	}
-	return known, err
-}
-
-// SeenSinceCommit reports whether key of the time at was seen, or remembered, since the last commit.
-func (p *Pull) SeenSinceCommit(at time.Time, key Key) bool {
-	if at.IsZero() {
-		return p.staged.seen[undatedBucket(p.started)].has(key)
-	}
-	return p.staged.seen[hourOf(at)].has(key)
-}
-
-// Known reports whether Seen would say that key was seen, and remembers nothing.
-func (p *Pull) Known(at time.Time, key Key) (bool, error) {
-	bucket, oldest := hourOf(at), hourOf(at)
-	if at.IsZero() {
-		bucket = undatedBucket(p.started)
-		oldest = bucket - undatedDays + 1
-	}
-	for b := bucket; b >= oldest; b-- {
-		if known, err := p.known(b, key); known || err != nil {
-			return known, err
-		}
-	}
-	return false, nil
-}
-
-func (p *Pull) known(bucket int64, key Key) (bool, error) {
-	if p.staged.seen[bucket].has(key) {
-		return true, nil
-	}
-	if p.staged.wipe || p.sweep != nil && p.sweep.again {
-		return false, nil
-	}
-	keys, err := p.env.Store.seen(p.collector, bucket)
-	// The first key of a day is the time to forget the days that are too old.
-	p.staged.sweep = p.staged.sweep || bucket >= undated && keys.len() == 0
-	if p.lane != nil {
-		return p.lane.lookup(bucket, key, keys.has(key)), err
-	}
-	return keys.has(key), err
-}
-
 // ForgetBefore drops remembered keys of hours that ended before t, with the next commit.
 func (p *Pull) ForgetBefore(t time.Time) { p.staged.forget = hourOf(t) }
 
@@ -366,7 +309,7 @@ func (p *Pull) SetCursor(name string, value json.RawMessage) {
 // Wipe forgets every cursor and remembered key of the collector, with the next commit. What is set
 // or seen afterwards counts.
 func (p *Pull) Wipe() {
-	p.staged.wipe, p.staged.cursors, p.staged.seen = true, nil, nil
+	p.staged.wipe, p.staged.cursors, p.staged.seen, p.staged.near = true, nil, nil, nearHours{}
 }
 
 // Commit makes everything staged durable, in one step, or nothing of it. When it returns nil, the

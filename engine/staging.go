@@ -23,10 +23,11 @@ type staging struct {
 	aside   []byte // their lines, until they are on disk
 	cursors map[string]json.RawMessage
 	seen    map[int64]*keySet
-	keys    int   // of the hour with the most of them in the commit before: the next has about as many
-	forget  int64 // hours before this one are forgotten; 0 means none
-	sweep   bool  // keys without a time that are too old are forgotten
-	wipe    bool  // everything committed before is to be forgotten
+	near    nearHours // of seen
+	keys    int       // of the hour with the most of them in the commit before: the next has about as many
+	forget  int64     // hours before this one are forgotten; 0 means none
+	sweep   bool      // keys without a time that are too old are forgotten
+	wipe    bool      // everything committed before is to be forgotten
 	marks   []Mark
 	counts  map[int64]*HourCount // by the hour of event time
 }
@@ -108,22 +109,6 @@ func (s *staging) take(chunk []byte, place func([]byte) (location, bool)) {
 	}
 	s.chunks = append(s.chunks, sealedChunk{data: bytes.Clone(chunk)}) // as large as it is: it waits
 	s.held += int64(len(chunk))
-}
-
-func (s *staging) remember(hour int64, key Key) {
-	keys := s.seen[hour]
-	if keys == nil {
-		if s.seen == nil {
-			s.seen = map[int64]*keySet{}
-		}
-		room := 0
-		if len(s.seen) < 2 { // a window of an hour has rows of two
-			room = s.keys
-		}
-		keys = newKeySet(room)
-		s.seen[hour] = keys
-	}
-	keys.add(key)
 }
 
 // commitRequest is a sealed staging on its way into the store.
