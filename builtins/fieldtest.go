@@ -159,7 +159,7 @@ func (c cell) address() (netip.Addr, bool) {
 // link_local, multicast, shared (RFC 6598, behind a carrier's NAT) or unspecified.
 func toAddressKind(c cell) (cell, bool) {
 	addr, ok := c.address()
-	return cell{kind: plain, text: addressKind(addr)}, ok
+	return cell{form: form{kind: plain}, text: addressKind(addr)}, ok
 }
 
 func addressKind(a netip.Addr) string {

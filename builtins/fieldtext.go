@@ -109,7 +109,7 @@ func fieldDomain(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs
 		}
 		i := strings.LastIndexByte(s, '@')
 		if i < 0 {
-			return cell{kind: null}
+			return cell{form: form{kind: null}}
 		}
 		return c.with(s[i+1:])
 	}), nil
@@ -157,7 +157,7 @@ func fieldMatch(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs 
 		}
 		m := re.FindStringSubmatchIndex(s)
 		if m == nil || m[2*n] < 0 {
-			return cell{kind: null}
+			return cell{form: form{kind: null}}
 		}
 		return c.with(s[m[2*n]:m[2*n+1]])
 	}), nil

@@ -106,6 +106,6 @@ func fieldMillis(e *expression, b *starlark.Builtin, args starlark.Tuple, kwargs
 		if c = r.moment(c); c.failed {
 			return c
 		}
-		return cell{kind: integer, num: c.num}
+		return cell{form: form{kind: integer}, num: c.num}
 	}), nil
 }

@@ -45,7 +45,7 @@ func toInt(c cell) (cell, bool) {
 	if s, isText := c.str(); isText {
 		n, ok = parseInt(strings.TrimSpace(s))
 	}
-	return cell{kind: integer, num: n}, ok
+	return cell{form: form{kind: integer}, num: n}, ok
 }
 
 func toFloat(c cell) (cell, bool) {
@@ -58,7 +58,7 @@ func toFloat(c cell) (cell, bool) {
 		return c, false
 	}
 	text, _ := appendFloat(nil, f)
-	return cell{kind: raw, text: string(text)}, true
+	return cell{form: form{kind: raw}, text: string(text)}, true
 }
 
 func toBool(c cell) (cell, bool) {
@@ -80,7 +80,7 @@ func toText(c cell) (cell, bool) {
 		return c, true
 	}
 	if s, ok := c.scalar(); ok {
-		return cell{kind: plain, text: s}, true
+		return cell{form: form{kind: plain}, text: s}, true
 	}
 	return textCell(string(c.appendTo(nil))), true
 }

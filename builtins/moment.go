@@ -18,7 +18,7 @@ func momentCell(t time.Time) (cell, bool) {
 	if y := t.Year(); y < 0 || y > 9999 {
 		return cell{}, false
 	}
-	return cell{kind: moment, num: t.UnixMilli(), nanos: int32(t.Nanosecond() % 1e6), digits: defaultDigits}, true
+	return cell{form: form{kind: moment, nanos: int32(t.Nanosecond() % 1e6), digits: defaultDigits}, num: t.UnixMilli()}, true
 }
 
 func (c cell) time() time.Time {
@@ -80,7 +80,7 @@ func parseMoment(s string) (cell, bool) {
 	if nanos < 0 {
 		ms, nanos = ms-1, nanos+time.Millisecond
 	}
-	return cell{kind: moment, num: daysSince1970(year, month, day)*(24*3600*1000) + int64(ms), nanos: int32(nanos), digits: defaultDigits}, true
+	return cell{form: form{kind: moment, nanos: int32(nanos), digits: defaultDigits}, num: daysSince1970(year, month, day)*(24*3600*1000) + int64(ms)}, true
 }
 
 // daysSince1970 counts the days of the Gregorian calendar, by years that begin in March, so that the day

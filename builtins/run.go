@@ -47,11 +47,14 @@ type stepValue struct {
 // An entry is a part of the event that comes from the record: a declared field in the place of one of
 // the record, or a piece of the record's text.
 type entry struct {
-	declared   int     // the declared field, or none
-	out        *output // its name goes before the text; nil: the text begins with it
-	start, end uint32
-	loose      bool // the text has white space to leave out, or DEL
+	declared int     // the declared field, or none
+	out      *output // its name goes before the text; nil: the text begins with it
+	span             // of the text
+	loose    bool    // the text has white space to leave out, or DEL
 }
+
+// A span is a part of a text. It is apart from the entry because the compiler keeps structs of up to four fields in registers.
+type span struct{ start, end uint32 }
 
 func newRun(p *program, thread *starlark.Thread, pull *engine.Pull) *run {
 	return &run{
@@ -159,7 +162,7 @@ func (r *run) pullingID([]int) cell {
 	if r.started == "" {
 		r.started = strconv.FormatInt(r.pull.Started().UnixMilli(), 10)
 	}
-	return cell{kind: plain, text: r.started}
+	return cell{form: form{kind: plain}, text: r.started}
 }
 
 // appendTo writes the mapped record as one line of JSON. When r.err is set afterwards, it is not

@@ -62,7 +62,8 @@ func (r *run) readRepeated() {
 func (r *run) readField(f *inputField, i int) {
 	key, value := &r.json.nodes[i], &r.json.nodes[i+1]
 	if f.step != none {
-		r.values[f.step] = stepValue{r.turn, cellOf(r.json.text, value)}
+		v := &r.values[f.step]
+		v.turn, v.cell = r.turn, cellOf(r.json.text, value)
 	}
 	if f.stands != none {
 		r.entries = append(r.entries, entry{declared: f.stands})
@@ -76,7 +77,7 @@ func (r *run) readField(f *inputField, i int) {
 		o = r.freeOutput(o.name)
 	}
 	o.turn = r.turn
-	e := entry{declared: none, out: o, start: value.Start, end: value.End, loose: value.Flags&jsontape.Loose != 0}
+	e := entry{declared: none, out: o, span: span{value.Start, value.End}, loose: value.Flags&jsontape.Loose != 0}
 	if f.verbatim && o == f.out && !e.loose && key.Flags&jsontape.Escaped == 0 && value.Start == key.End+1 {
 		e.out, e.start = nil, key.Start
 		if r.extend(e) {

@@ -12,8 +12,13 @@ import (
 // A cell is a value on its way through a mapping. It is flat, so that a record passes without an
 // allocation; its strings are parts of the page where nothing has changed them.
 type cell struct {
-	text   string   // see kind
-	num    int64    // see kind
+	text string // see kind
+	num  int64  // see kind
+	form
+}
+
+// A form is the rest of a cell, apart because the compiler keeps structs of up to four fields in registers.
+type form struct {
 	nanos  int32    // of a moment: what num lacks, 0 to 999999
 	digits int8     // of a moment: fraction digits to write, or dateOnly
 	kind   cellKind // the zero cell is an absent one
@@ -42,37 +47,37 @@ func cellOf(text string, n *jsontape.Node) cell {
 	switch n.Kind {
 	case jsontape.String:
 		if n.Flags&jsontape.Escaped == 0 {
-			return cell{kind: plain, text: n.Inside(text)}
+			return cell{form: form{kind: plain}, text: n.Inside(text)}
 		}
 		if n.Flags&jsontape.Loose != 0 {
 			return textCell(jsontape.Unescape(n.Inside(text)))
 		}
-		return cell{kind: quoted, text: n.Text(text)}
+		return cell{form: form{kind: quoted}, text: n.Text(text)}
 	case jsontape.Null:
-		return cell{kind: null}
+		return cell{form: form{kind: null}}
 	case jsontape.True:
-		return cell{kind: boolean, num: 1}
+		return cell{form: form{kind: boolean}, num: 1}
 	case jsontape.False:
-		return cell{kind: boolean}
+		return cell{form: form{kind: boolean}}
 	}
 	if n.Flags&jsontape.Loose != 0 {
-		return cell{kind: loose, text: n.Text(text)}
+		return cell{form: form{kind: loose}, text: n.Text(text)}
 	}
-	return cell{kind: raw, text: n.Text(text)}
+	return cell{form: form{kind: raw}, text: n.Text(text)}
 }
 
 // cellFrom returns the cell of a Starlark value: a constant, or what a function has returned.
 func cellFrom(v starlark.Value) (cell, error) {
 	switch v := v.(type) {
 	case starlark.NoneType:
-		return cell{kind: null}, nil
+		return cell{form: form{kind: null}}, nil
 	case starlark.Bool:
 		return boolCell(bool(v)), nil
 	case starlark.String:
 		return textCell(string(v)), nil
 	case starlark.Int:
 		if n, ok := v.Int64(); ok {
-			return cell{kind: integer, num: n}, nil
+			return cell{form: form{kind: integer}, num: n}, nil
 		}
 	}
 	text, err := appendJSON(nil, v)
@@ -88,13 +93,13 @@ func cellFrom(v starlark.Value) (cell, error) {
 
 func boolCell(b bool) cell {
 	if b {
-		return cell{kind: boolean, num: 1}
+		return cell{form: form{kind: boolean}, num: 1}
 	}
-	return cell{kind: boolean}
+	return cell{form: form{kind: boolean}}
 }
 
 // textCell returns a text, which may need escapes.
-func textCell(s string) cell { return cell{kind: free, text: s} }
+func textCell(s string) cell { return cell{form: form{kind: free}, text: s} }
 
 // str returns the text of a string; it reports false for everything that is none.
 func (c cell) str() (string, bool) {
@@ -111,7 +116,7 @@ func (c cell) str() (string, bool) {
 // with returns the text s, which was cut from that of c, as a cell.
 func (c cell) with(s string) cell {
 	if c.kind == plain {
-		return cell{kind: plain, text: s}
+		return cell{form: form{kind: plain}, text: s}
 	}
 	return textCell(s)
 }

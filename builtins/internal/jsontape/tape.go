@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // A Kind is what a value is.
@@ -31,8 +30,13 @@ const (
 type Node struct {
 	Start, End uint32 // where it is in the text, with its quotes or brackets
 	Size       uint32 // in nodes: 1, and those of all that is in it
-	Kind       Kind
-	Flags      Flags
+	Form
+}
+
+// A Form is what a value is, and more about it. It is apart because the compiler keeps structs of up to four fields in registers.
+type Form struct {
+	Kind  Kind
+	Flags Flags
 }
 
 // Flags say more about a value.
@@ -271,7 +275,7 @@ func (p *parser) begin(at int, kind Kind) int {
 	}
 	p.open[p.depth] = o
 	p.depth++
-	p.nodes = append(p.nodes, Node{Start: uint32(at), Kind: kind})
+	p.nodes = append(p.nodes, Node{Start: uint32(at), Form: Form{Kind: kind}})
 	return at + 1
 }
 
@@ -295,13 +299,7 @@ func (p *parser) literal(at int, text string, kind Kind) int {
 
 // add adds a value without others in it.
 func (p *parser) add(start, end int, kind Kind, flags Flags) int {
-	if len(p.nodes) == cap(p.nodes) {
-		p.nodes = slices.Grow(p.nodes, 1)
-	}
-	// Appending a Node makes it elsewhere and copies it, which waits for what was just written.
-	p.nodes = p.nodes[:len(p.nodes)+1]
-	n := &p.nodes[len(p.nodes)-1]
-	n.Start, n.End, n.Size, n.Kind, n.Flags = uint32(start), uint32(end), 1, kind, flags
+	p.nodes = append(p.nodes, Node{uint32(start), uint32(end), 1, Form{kind, flags}})
 	return end
 }
 
