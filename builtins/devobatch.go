@@ -16,6 +16,9 @@ type batch struct {
 	late   bool // bodies are made when they are known to be wanted
 	drafts []draft
 	text   []byte // the bodies
+
+	filled   bool // the drafts are made, or a panic has kept some of them from it
+	panicked any
 }
 
 // What a batch holds at most.
@@ -46,13 +49,21 @@ func (c *pageCut) next(b *batch) {
 	c.row += b.rows
 }
 
+// done reports whether there are no more.
+func (c *pageCut) done() bool { return c.node >= len(c.page.nodes) }
+
 // isValue reports whether a row is anything but a record that no script has looked at.
 func (c *pageCut) isValue(row, node int) bool {
 	return c.page.nodes[node].Kind != jsontape.Object || c.values != nil && c.values[row].value != nil
 }
 
-// fill makes the drafts of a batch.
+// fill makes the drafts of a batch, up to a row at which there is a panic.
 func (c *pageCut) fill(b *batch, w *drafter) {
+	defer func() {
+		if b.panicked = recover(); b.panicked != nil {
+			b.drafts = b.drafts[:max(0, len(b.drafts)-1)]
+		}
+	}()
 	b.drafts = slices.Grow(b.drafts[:0], b.rows)
 	if b.text = b.text[:0]; !b.late {
 		b.text = slices.Grow(b.text, b.size+b.size/8) // an event is about as large as its row
@@ -90,20 +101,15 @@ func (w *drafter) draftEarly(d *draft, doc jsonValue, late bool) {
 
 // sendBatches sends a page.
 func (s *sender) sendBatches(l *Records) error {
-	c := &pageCut{page: l.json, node: 1}
-	if l.split {
-		c.values = l.items
-	}
 	s.page = l.json
-	b := &s.desk.batch
-	defer b.forget()
-	for c.next(b); b.rows > 0; c.next(b) {
-		c.fill(b, s.drafter)
+	c := s.crew(l)
+	defer c.dismiss()
+	for b := c.take(s.drafter); b != nil; b = c.take(s.drafter) {
 		skipped := s.pull.Stats.Skipped
 		if err := s.finishBatch(b, l); err != nil {
 			return err
 		}
-		b.late = s.pull.Stats.Skipped-skipped > int64(b.rows/2)
+		c.giveBack(b, s.pull.Stats.Skipped-skipped > int64(b.rows/2), s.run.complaint)
 	}
 	return nil
 }
@@ -118,6 +124,9 @@ func (s *sender) finishBatch(b *batch, l *Records) error {
 		if err := s.finishRow(&b.drafts[i], l, b.first+i); err != nil {
 			return below(fmt.Sprintf("records[%d]", b.first+i), err)
 		}
+	}
+	if b.panicked != nil {
+		panic(b.panicked)
 	}
 	return nil
 }

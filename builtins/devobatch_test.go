@@ -2,12 +2,17 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -24,7 +29,7 @@ type sent struct {
 }
 
 // sendAll sends pages in one pull, which commits after each, and tells what came of it.
-func sendAll(t *testing.T, script string, limits func(*engine.Limits), pages ...string) (all sent) {
+func sendAll(t *testing.T, drafters int, script string, limits func(*engine.Limits), pages ...string) (all sent) {
 	t.Helper()
 	globals := starEval(t, script)
 	globals.Freeze()
@@ -45,6 +50,7 @@ func sendAll(t *testing.T, script string, limits func(*engine.Limits), pages ...
 	env.Clock = &engine.Clock{Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, Wait: func(time.Duration) {}}
 	pull := engine.NewPull(t.Context(), env, "test/1/batch")
 	thread := pull.NewThread("pull")
+	thread.SetLocal(draftersLocal, drafters)
 	for i, page := range pages {
 		records, err := NewDocument([]byte(page))
 		if err != nil {
@@ -118,7 +124,8 @@ func batchPages(random *rand.Rand, failing string) (pages []string) {
 	return pages
 }
 
-// A page gives the same as its rows one by one, and as a list that the script has looked into.
+// A page gives the same as its rows one by one, and as a list that the script has looked into, however many goroutines
+// draft it.
 func TestAPageIsSentLikeItsRows(t *testing.T) {
 	t.Parallel()
 	const page = "def send(page):\n    return "
@@ -142,12 +149,12 @@ func TestAPageIsSentLikeItsRows(t *testing.T) {
 						l.EventBytes = 10_000
 					}
 				}
-				want := sendAll(t, batchTables+page+strings.ReplaceAll(ways[1], "KEYS", fmt.Sprintf("[%q]", table)), limits, pages...)
+				want := sendAll(t, 1, batchTables+page+strings.ReplaceAll(ways[1], "KEYS", fmt.Sprintf("[%q]", table)), limits, pages...)
 				if want.stats.Rows < 2700 || want.stats.Events < 800 {
 					t.Fatalf("%s: %+v", table, want.stats)
 				}
-				for _, way := range ways {
-					got := sendAll(t, batchTables+page+strings.ReplaceAll(way, "KEYS", fmt.Sprintf("[%q]", table)), limits, pages...)
+				for i, way := range append(ways, ways[0], ways[0]) {
+					got := sendAll(t, []int{1, 1, 2, 2, 8}[i], batchTables+page+strings.ReplaceAll(way, "KEYS", fmt.Sprintf("[%q]", table)), limits, pages...)
 					if !reflect.DeepEqual(got, want) {
 						t.Errorf("%s, %s, %s: %s\ngives %s %s %s %+v\nwant  %s %s %s %+v", name, oversized, table, way,
 							got.result, got.err, got.log, got.stats, want.result, want.err, want.log, want.stats)
@@ -166,11 +173,77 @@ table = devo.table("my.app.test", fields.map({"n": field("n").int(), "m": field(
 def send(page):
     return devo.send(table, page)
 `
-	if got := sendAll(t, script, nil, `[{"id":1,"n":1},{"id":1,"n":"x"}]`); got.log != "" || got.stats.Skipped != 1 {
+	if got := sendAll(t, 1, script, nil, `[{"id":1,"n":1},{"id":1,"n":"x"}]`); got.log != "" || got.stats.Skipped != 1 {
 		t.Errorf("%+v: %s", got.stats, got.log)
 	}
-	got := sendAll(t, script, nil, `[{"id":1,"n":1},{"id":1,"n":"x"},{"id":2,"m":"x"},{"id":3,"n":"x"}]`)
+	got := sendAll(t, 1, script, nil, `[{"id":1,"n":1},{"id":1,"n":"x"},{"id":2,"m":"x"},{"id":3,"n":"x"}]`)
 	if want := `expression="field(\"m\").int()"`; strings.Count(got.log, "\n") != 1 || !strings.Contains(got.log, want) {
 		t.Errorf("want one line that has %s: %s", want, got.log)
 	}
+}
+
+// A row at which a pull is cancelled, or something panics, ends all goroutines that draft the page before devo.send returns.
+// Rows before it are staged.
+func TestWhoDraftsAPageEndsWithIt(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the pull must end")
+	for _, drafters := range []int{1, 2, 8} {
+		for _, how := range []string{"cancelled", "panic"} {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				globals := starEval(t, `
+table = devo.table("my.app.test", fields.map({"id": field("id").int()}))
+def send(page):
+    return devo.send(table, page)
+`)
+				var drafted atomic.Int64
+				steps := globals["table"].(*devoTable).program.steps
+				for i := range steps {
+					if one := steps[i].one; one != nil {
+						e := *steps[i].expression
+						e.one = func(r *run, c cell) cell {
+							drafted.Add(1)
+							if c.text == "5000" && how == "cancelled" {
+								cancel(reason)
+							} else if c.text == "5000" {
+								panic(reason)
+							}
+							return one(r, c)
+						}
+						steps[i].expression = &e
+					}
+				}
+				page, err := NewDocument([]byte("[" + strings.TrimSuffix(manyRows(20_000), ",") + "]"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				pull := engine.NewPull(ctx, testEnv(t), "test/1/end")
+				thread := pull.NewThread("pull")
+				thread.SetLocal(draftersLocal, drafters)
+				defer func() {
+					if got := cmp.Or[any](recover(), err); got != reason && !errors.Is(err, reason) {
+						t.Errorf("%d, %s: ended with %v", drafters, how, got)
+					}
+					n := drafted.Load()
+					synctest.Wait()
+					if drafted.Load() != n {
+						t.Errorf("%d, %s: somebody goes on", drafters, how)
+					}
+					if e := pull.Stats.Events; how == "panic" && e != 5000 || e > 5000+contextEvery {
+						t.Errorf("%d, %s: %d events", drafters, how, e)
+					}
+				}()
+				_, err = starlark.Call(thread, globals["send"], starlark.Tuple{page}, nil)
+			})
+		}
+	}
+}
+
+func manyRows(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"id":%d},`, i)
+	}
+	return b.String()
 }

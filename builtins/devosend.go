@@ -45,7 +45,9 @@ func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 // learned does.
 type desk struct {
 	own        *drafter // of the goroutine that runs the script
-	batch      batch
+	helpers    []*drafter
+	batches    []*batch
+	crew       crew
 	complained bool // the log has it
 	busy       bool // a devo.send is using it
 }

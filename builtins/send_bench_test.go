@@ -58,11 +58,18 @@ func benchmarkPageOf(b *testing.B, script string) {
 	})
 }
 
-// BenchmarkSendHour is the same for the pages of one busy hour, of which a commit has 100.
+// BenchmarkSendHour is the same for the pages of one busy hour, of which a commit has 100, drafted by one goroutine or two.
 func BenchmarkSendHour(b *testing.B) {
+	for _, drafters := range []int{1, 2} {
+		b.Run(fmt.Sprint("drafters=", drafters), func(b *testing.B) { benchmarkSendHour(b, drafters) })
+	}
+}
+
+func benchmarkSendHour(b *testing.B, drafters int) {
 	p := newBenchmarkSender(b, messageTraceTable)
 	pull := engine.NewPull(b.Context(), p.env, "test/1/hour")
 	thread := pull.NewThread("pull")
+	thread.SetLocal(draftersLocal, drafters)
 	p.measure(func() {
 		for n := 0; b.Loop(); n++ {
 			p.send(thread, n, benchmarkRows)
