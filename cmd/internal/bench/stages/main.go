@@ -24,7 +24,7 @@ var stages = []struct {
 	{"fetch pages", regexp.MustCompile(`^(starling/builtins\.\(\*(exchange|request|call)\)|starling/builtins\.readBody|net/http\.)`)},
 	{"look for rows sent before", regexp.MustCompile(`^starling/(engine\.\(\*Pull\)\.(Seen|Known|Approach)|builtins\.(\(\*drafter\)\.(fieldKey|bodyKey)|\(\*sender\)\.(wants|seen)))`)},
 	{"frame, compress", regexp.MustCompile(`^starling/engine\.\(\*(Pull\)\.Stage|staging\)|chunkWriter\))`)},
-	{"map rows", regexp.MustCompile(`^starling/builtins\.(devoSend|\(\*drafter\))`)},
+	{"map rows", regexp.MustCompile(`^starling/builtins\.(devoSend|\(\*(drafter|crew|pageCut)\))`)},
 	{"read from the store", regexp.MustCompile(`^starling/engine\.(\(\*delivery\)\.next|\(\*Store\)\.chunk|decodeChunk)`)},
 	{"send over TLS", regexp.MustCompile(`^(starling/sinks\.|crypto/tls\.)`)},
 	{"commit to the store", regexp.MustCompile(`^(starling/engine\.(\(\*Pull\)\.Commit|\(\*Store\)|\(\*committer\))|github\.com/dgraph-io/)`)},
