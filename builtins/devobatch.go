@@ -141,10 +141,8 @@ func (s *sender) finishRow(d *draft, l *Records, row int) error {
 	return s.finish(d)
 }
 
-// forget lets go of the page, and of the memory of bodies that were much larger than others.
+// forget lets go of the page, and of memory for bodies that were much larger than others.
 func (b *batch) forget() {
 	clear(b.drafts)
-	if cap(b.text) > 2*batchBytes {
-		b.text = nil
-	}
+	b.text = small(b.text)
 }

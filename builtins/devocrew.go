@@ -148,8 +148,7 @@ func (c *crew) dismiss() {
 	c.helpers.Wait()
 	c.cut = pageCut{}
 	for _, w := range c.desk.helpers {
-		w.run.window, w.run.json = nil, jsonValue{}
-		clear(w.run.values)
+		w.forget()
 	}
 	for _, b := range c.desk.batches {
 		b.forget()

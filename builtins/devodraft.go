@@ -67,6 +67,21 @@ func newDrafter(t *devoTable, thread *starlark.Thread, pull *engine.Pull) *draft
 	return &drafter{table: t, pull: pull, thread: thread, run: newRun(t.program, thread, pull)}
 }
 
+// forget lets go of what it was sent, and of memory for rows that were much larger than others.
+func (w *drafter) forget() {
+	w.record, w.text, w.hashed = nil, small(w.text), small(w.hashed)
+	w.run.window, w.run.json = nil, jsonValue{}
+	clear(w.run.values)
+}
+
+// small returns memory that is worth keeping, or none.
+func small(b []byte) []byte {
+	if cap(b) > 2*batchBytes {
+		return nil
+	}
+	return b
+}
+
 // draft reads a record, given as JSON and, if there is one, as the value that it is in the script. It makes the body
 // only if that is the key; otherwise build does.
 func (w *drafter) draft(d *draft, doc jsonValue, record *Record) {

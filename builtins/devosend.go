@@ -29,9 +29,10 @@ func devoSend(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	}
 	desk.busy = true
 	err = s.send(records)
-	desk.busy, s.run.window = false, nil
+	desk.busy = false
 	s.flushCounts()
 	s.complain()
+	s.forget()
 	switch err.(type) {
 	case nil:
 		return starlark.MakeInt64(s.staged), nil
