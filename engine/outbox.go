@@ -199,7 +199,7 @@ func (s *Store) trim() error {
 	}
 	s.at(stepTrimmed)
 	for i := range gone {
-		s.segments.forget(gone[i].segment)
+		s.segments.forget(gone[i])
 	}
 	if err := s.removeSegments(); err != nil {
 		return storeError("remove what all outputs have", err, "check the health of the disk")

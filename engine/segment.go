@@ -29,6 +29,10 @@ const (
 	segmentSuffix = ".chunks"
 	segmentBytes  = 8 << 20 // after which the next one begins: so much of the oldest may be room that is lost
 
+	// A pull that stages slowly beside others has its chunks in many segments, which cannot go before them. Beyond so many
+	// segments of room that is lost, chunks wait in memory and are written together.
+	pinnedSegments = 8
+
 	// A group of commits with fewer bytes of chunks goes into Badger, for one sync instead of two.
 	inlineBytes = 16 << 10
 
@@ -172,6 +176,9 @@ type segments struct {
 	current *segment            // nil: the next chunk begins a new one
 	begun   map[uint32]*segment // that are not wholly durable yet
 	live    map[uint32]int      // how many chunks in each are in the outbox, or may soon be
+	size    map[uint32]int64    // of the files
+	used    int64               // bytes of these chunks
+	total   int64               // of the files
 	ahead   int64               // bytes of chunks that wait for their commit
 }
 
@@ -200,9 +207,11 @@ func (s *segments) add(chunk []byte) (p location, err error) {
 	}
 	p = location{segment: g.number, offset: uint32(g.size), size: uint32(len(chunk)), events: chunkEvents(chunk), sum: chunkSum(chunk)}
 	startWriting(g.file, g.size, int64(len(chunk)))
-	g.size += int64(len(chunk))
+	size := int64(len(chunk))
+	g.size += size
 	s.live[g.number]++
-	s.ahead += int64(len(chunk))
+	s.size[g.number] += size
+	s.used, s.total, s.ahead = s.used+size, s.total+size, s.ahead+size
 	return p, nil
 }
 
@@ -221,6 +230,7 @@ func (s *segments) begin() error {
 	}
 	s.current = &segment{number: s.number, file: f}
 	s.begun[s.number] = s.current
+	s.live[s.number] = 0 // until there is a chunk in it, it is of no use
 	return nil
 }
 
@@ -284,11 +294,11 @@ func (s *segments) committed(size int64) {
 	s.ahead -= size
 }
 
-// waiting returns how many bytes of chunks wait for their commit.
-func (s *segments) waiting() int64 {
+// waiting returns how many bytes of chunks wait for their commit, and how many bytes of the files are of no use any more.
+func (s *segments) waiting() (ahead, unused int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ahead
+	return s.ahead, s.total - s.used
 }
 
 // release notes that chunks will not be committed.
@@ -298,6 +308,7 @@ func (s *segments) release(chunks []sealedChunk) {
 	for _, c := range chunks {
 		if c.at.segment > 0 {
 			s.live[c.at.segment]--
+			s.used -= int64(c.at.size)
 			s.ahead -= int64(c.at.size)
 		}
 	}
@@ -310,16 +321,18 @@ func (s *segments) hold(chunks []sealedChunk) {
 	for _, c := range chunks {
 		if c.at.segment > 0 {
 			s.live[c.at.segment]++
+			s.used += int64(c.at.size)
 		}
 	}
 }
 
-// forget notes that the outbox has one chunk less in a segment.
-func (s *segments) forget(number uint32) {
+// forget notes that the outbox does not have a chunk any more.
+func (s *segments) forget(c chunkInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if number > 0 {
-		s.live[number]--
+	if c.segment > 0 {
+		s.live[c.segment]--
+		s.used -= c.size
 	}
 }
 
@@ -336,7 +349,9 @@ func (s *segments) collect() error {
 			failed = errors.Join(failed, err)
 			continue
 		}
+		s.total -= s.size[n]
 		delete(s.live, n)
+		delete(s.size, n)
 		if g := s.begun[n]; g != nil {
 			s.end(g)
 		}
@@ -344,13 +359,24 @@ func (s *segments) collect() error {
 	return failed
 }
 
-// load finds out what is there; used says which segments have chunks of the outbox, and how many.
-func (s *segments) load(used map[uint32]int) error {
+// load finds out what is there; chunks are those of the outbox.
+func (s *segments) load(chunks []chunkInfo) error {
 	numbers, err := segmentNumbers(s.dir)
-	s.live, s.begun = used, map[uint32]*segment{}
+	s.live, s.size, s.begun = map[uint32]int{}, map[uint32]int64{}, map[uint32]*segment{}
 	for _, n := range numbers {
 		s.number = max(s.number, n)
-		s.live[n] += 0 // what a crash has left is removed
+		s.live[n] = 0 // what a crash has left is removed
+		info, serr := os.Stat(filepath.Join(s.dir, segmentName(n)))
+		if err = errors.Join(err, serr); serr == nil {
+			s.size[n] = info.Size()
+			s.total += info.Size()
+		}
+	}
+	for _, c := range chunks {
+		if c.segment > 0 {
+			s.live[c.segment]++
+			s.used += c.size
+		}
 	}
 	return err
 }
@@ -366,13 +392,27 @@ func (s *segments) bytes() (size int64) {
 // place puts a chunk where it will stay, before its commit. It reports false if the chunk is to wait in memory:
 // there is no room for it ahead of others, or something is wrong, which the commit will tell.
 func (s *Store) place(chunk []byte) (location, bool) {
+	if s.segments.dir == "" {
+		return location{}, false
+	}
 	size := int64(len(chunk))
-	if s.segments.dir == "" || s.segments.waiting()+size > s.free.Load() || !s.space.roomy(size) {
+	ahead, unused := s.segments.waiting()
+	if unused > pinnedSegments*s.segments.limit || ahead+size > s.free.Load() || !s.space.roomy(size) {
 		return location{}, false
 	}
 	s.at(stepPart)
 	at, err := s.segments.add(chunk)
+	if err != nil {
+		s.clean()
+	}
 	return at, err == nil
+}
+
+// clean removes segments beside what else is to be done.
+func (s *Store) clean() {
+	if err := s.removeSegments(); err != nil && s.space != nil {
+		s.space.log.Warn("a file that nothing needs could not be removed; it is tried again", "directory", s.dir, "error", err)
+	}
 }
 
 // placeChunks makes the chunks of a group durable, but for those that go into Badger because all of them are few
@@ -415,9 +455,7 @@ func (s *Store) release(chunks []sealedChunk) {
 		return
 	}
 	s.segments.release(chunks)
-	if err := s.removeSegments(); err != nil && s.space != nil {
-		s.space.log.Warn("a file that nothing needs could not be removed; it is tried again", "directory", s.dir, "error", err)
-	}
+	s.clean()
 }
 
 // syncChunks makes the chunks of a commit durable that are in segments.
@@ -437,7 +475,12 @@ func (s *Store) syncChunks(c *commitRequest) error {
 // removeSegments removes the segments that nothing needs any more. A backup may still read them, so
 // they then wait for the next call.
 func (s *Store) removeSegments() error {
-	if s.segments.dir == "" || !s.snapshots.TryLock() {
+	if s.segments.dir == "" {
+		return nil
+	}
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	if !s.snapshots.TryLock() {
 		return nil
 	}
 	defer s.snapshots.Unlock()

@@ -289,7 +289,7 @@ func TestChunksAreWrittenBeforeTheirCommit(t *testing.T) {
 		t.Fatalf("%d events wait, want %d in their order", len(got), len(want))
 	}
 	fails.dropStaged()
-	if n := s.segments.waiting(); n != 0 {
+	if n, _ := s.segments.waiting(); n != 0 {
 		t.Errorf("%d bytes wait for a commit that has been, or will not be", n)
 	}
 	if err := s.ack("out", s.nextChunk()); err != nil {
@@ -422,5 +422,67 @@ func TestAStoreOfFormat3Opens(t *testing.T) {
 	}
 	if _, err := OpenStore(dir, 1<<30); err == nil || !strings.Contains(err.Error(), "is not chunk 0") {
 		t.Errorf("with another chunk at its place: got %v", err)
+	}
+}
+
+// A pull that stages slowly beside others keeps segments from going: not more of them than it may.
+func TestASlowPullKeepsFewSegments(t *testing.T) {
+	t.Parallel()
+	dir, random := t.TempDir(), mathrand.NewChaCha8([32]byte{4})
+	s := smallSegments(t, dir)
+	defer s.Close()
+	if err := s.outputs([]string{"out"}); err != nil {
+		t.Fatal(err)
+	}
+	slow := NewPull(t.Context(), testEnv(t, s), "in/1/slow")
+	var want []string
+	for range 2 * pinnedSegments {
+		want = append(want, noiseOf(random))
+		stage(t, slow, want[len(want)-1])
+		commitNoise(t, s, testSegment/chunkTarget)
+		if err := s.ack("out", s.nextChunk()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, most := s.segments.bytes(), slow.staged.size+(pinnedSegments+2)*testSegment; got > most {
+		t.Errorf("segments take %d bytes, want at most %d", got, most)
+	}
+	if slow.staged.held == 0 || slow.staged.held == slow.staged.size {
+		t.Errorf("%d of %d bytes are held in memory", slow.staged.held, slow.staged.size)
+	}
+	if err := slow.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := outboxBodies(t, s, "out"); !slices.Equal(got, want) {
+		t.Errorf("%d events wait, want %d in their order", len(got), len(want))
+	}
+	if err := s.ack("out", s.nextChunk()); err != nil {
+		t.Fatal(err)
+	}
+	if ahead, unused := s.segments.waiting(); ahead != 0 || s.segments.used != 0 || unused != s.segments.total || len(segmentsIn(t, dir)) != 1 {
+		t.Errorf("%d bytes wait, %d are used, %d are not, of %d; segments %v are left", ahead, s.segments.used, unused, s.segments.total, segmentsIn(t, dir))
+	}
+}
+
+// A segment of which nothing could be written is removed.
+func TestAnEmptySegmentIsRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, "out")
+	defer s.Close()
+	for range 3 {
+		s.segments.mu.Lock()
+		err := s.segments.begin()
+		s.segments.current.file.Close() // as if the disk were gone
+		s.segments.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := s.place([]byte(noiseOf(mathrand.NewChaCha8([32]byte{5})))); ok {
+			t.Fatal("a chunk is placed that cannot be written")
+		}
+	}
+	if got := segmentsIn(t, dir); len(got) != 0 || len(s.segments.begun) != 0 {
+		t.Errorf("segments %v are left, %d of them open", got, len(s.segments.begun))
 	}
 }

@@ -81,6 +81,7 @@ type Store struct {
 
 	writing   sync.RWMutex // held to write; alone while Badger takes no writes
 	snapshots sync.RWMutex // held by backups; alone while tables are merged
+	removing  sync.Mutex   // held while segments are removed, so that one who removes keeps no other from it
 
 	mu       sync.Mutex
 	first    uint64      // oldest chunk that is kept
@@ -272,7 +273,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 	if len(s.tails) > 0 {
 		oldest = slices.Min(slices.Collect(maps.Values(s.tails)))
 	}
-	now, used := time.Now(), map[uint32]int{}
+	now := time.Now()
 	err := scan(txn, prefChunk, true, func(key string, item *badger.Item) error {
 		if len(key) != 8 {
 			return fmt.Errorf("unexpected key %q in the outbox", key)
@@ -293,7 +294,6 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		if err := item.Value(func(v []byte) error {
 			if p, ok := decodeLocation(v); ok {
 				info = chunkInfo{int64(p.size), p.events, sinceCommit(now, p.committed), p.segment}
-				used[p.segment]++
 			} else if len(v) >= chunkHeader {
 				info.events, info.committed = chunkEvents(v), sinceCommit(now, chunkCommitted(v))
 			}
@@ -305,7 +305,7 @@ func (s *Store) loadChunks(txn *badger.Txn, leftovers *[][]byte) error {
 		return nil
 	})
 	if err == nil {
-		err = s.segments.load(used)
+		err = s.segments.load(s.sizes)
 	}
 	if err == nil && len(s.sizes) > 0 && next != s.head {
 		err = fmt.Errorf("chunks %d to %d of the outbox are missing", next, s.head-1)
