@@ -143,6 +143,6 @@ func (s *sender) finishRow(d *draft, l *Records, row int) error {
 
 // forget lets go of the page, and of memory for bodies that were much larger than others.
 func (b *batch) forget() {
-	clear(b.drafts)
+	clear(b.drafts[:cap(b.drafts)]) // also of batches that had more rows
 	b.text = small(b.text)
 }

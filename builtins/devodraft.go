@@ -70,7 +70,10 @@ func newDrafter(t *devoTable, thread *starlark.Thread, pull *engine.Pull) *draft
 // forget lets go of what it was sent, and of memory for rows that were much larger than others.
 func (w *drafter) forget() {
 	w.record, w.text, w.hashed = nil, small(w.text), small(w.hashed)
-	w.run.window, w.run.json = nil, jsonValue{}
+	w.run.window, w.run.json, w.run.letters = nil, jsonValue{}, small(w.run.letters)
+	if cap(w.run.inner) > 2*batchBytes/bytesPerNode {
+		w.run.inner = nil
+	}
 	clear(w.run.values)
 }
 
