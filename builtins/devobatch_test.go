@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -268,6 +269,40 @@ def send(page):
 	for _, drafters := range []int{2, 8} {
 		if got := sendAll(t, drafters, script, nil, pages...); !reflect.DeepEqual(got, want) {
 			t.Errorf("%d: gives %s %s %s %+v\nwant  %s %s %+v", drafters, got.result, got.err, got.log, got.stats, want.result, want.log, want.stats)
+		}
+	}
+}
+
+// A large row leaves no memory behind that is kept for the next page.
+func TestALargeRowLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	globals := starEval(t, `
+table = devo.table("my.app.test", fields.map({"id": field("id"), "l": field("x").lower().first(3), "m": field("y").at("z")}, rest = fields.keep), key = field("id"))
+def send(page):
+    return devo.send(table, page)
+`)
+	for _, drafters := range []int{1, 2} {
+		pull := engine.NewPull(t.Context(), testEnv(t), "test/1/x")
+		thread := pull.NewThread("pull")
+		thread.SetLocal(draftersLocal, drafters)
+		page := `[{"id":-1,"x":"` + strings.Repeat("X", 4<<20) + `","y":{` + strings.Repeat(`"a":1,`, 1<<18) + `"z":1}},` + strings.TrimSuffix(manyRows(5*batchRows+3), ",") + "]"
+		doc, err := NewDocument([]byte(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := starlark.Call(thread, globals["send"], starlark.Tuple{doc}, nil); err != nil {
+			t.Fatal(err)
+		}
+		d := thread.Local(fmt.Sprintf("starling.devo.%p", globals["table"])).(*desk)
+		for _, b := range d.batches {
+			if bodies := slices.ContainsFunc(b.drafts[:cap(b.drafts)], func(d draft) bool { return d.body != nil }); bodies || cap(b.text) > 2*batchBytes {
+				t.Errorf("%d drafters: a batch keeps bodies: %v, and %d bytes", drafters, bodies, cap(b.text))
+			}
+		}
+		for _, w := range append(d.helpers, d.own) {
+			if most := max(cap(w.text), cap(w.hashed), cap(w.run.letters), bytesPerNode*cap(w.run.inner)); most > 2*batchBytes {
+				t.Errorf("%d drafters: one keeps %d bytes", drafters, most)
+			}
 		}
 	}
 }
