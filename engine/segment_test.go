@@ -486,3 +486,30 @@ func TestAnEmptySegmentIsRemoved(t *testing.T) {
 		t.Errorf("segments %v are left, %d of them open", got, len(s.segments.begun))
 	}
 }
+
+// Nobody knows whether a commit has happened whose transaction failed. What it may point at stays until the next start.
+func TestSegmentsOfACommitThatMayHaveHappenedStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := smallSegments(t, dir)
+	random := mathrand.NewChaCha8([32]byte{6})
+	p := NewPull(t.Context(), testEnv(t, s), "in/1/svc")
+	for range 3 * testSegment / chunkTarget {
+		stage(t, p, noiseOf(random))
+	}
+	before := segmentsIn(t, dir)
+	s.db.Close() // as if the disk were gone
+	if err := p.Commit(); CodeOf(err, "") != CodeStore {
+		t.Fatalf("a commit without a database: got %v", err)
+	}
+	p.dropStaged()
+	if got := segmentsIn(t, dir); !slices.Equal(got, before) || len(got) < 3 {
+		t.Errorf("segments %v are left of %v", got, before)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	defer s.Close()
+	if got := segmentsIn(t, dir); len(got) != 0 {
+		t.Errorf("segments %v are left at the next start", got)
+	}
+}
