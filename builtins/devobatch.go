@@ -59,16 +59,17 @@ func (c *pageCut) isValue(row, node int) bool {
 
 // fill makes the drafts of a batch, up to a row at which there is a panic.
 func (c *pageCut) fill(b *batch, w *drafter) {
-	defer func() {
-		if b.panicked = recover(); b.panicked != nil {
-			b.drafts = b.drafts[:max(0, len(b.drafts)-1)]
-		}
-	}()
 	b.drafts = slices.Grow(b.drafts[:0], b.rows)
 	if b.text = b.text[:0]; !b.late {
 		b.text = slices.Grow(b.text, b.size+b.size/8) // an event is about as large as its row
 	}
 	w.text, b.text = b.text, w.text
+	defer func() {
+		w.text, b.text = b.text, w.text
+		if b.panicked = recover(); b.panicked != nil {
+			b.drafts = b.drafts[:max(0, len(b.drafts)-1)]
+		}
+	}()
 	for i, node := 0, b.node; i < b.rows; i, node = i+1, jsontape.Next(c.page.nodes, node) {
 		b.drafts = b.drafts[:i+1]
 		d := &b.drafts[i]
@@ -79,7 +80,6 @@ func (c *pageCut) fill(b *batch, w *drafter) {
 		w.draftEarly(d, c.page.at(node), b.late || len(w.text) > batchBytes)
 		d.node = uint32(node)
 	}
-	w.text, b.text = b.text, w.text
 }
 
 // draftEarly makes the draft of a row, before those in front of it are finished. What did not convert goes into it,
